@@ -1,0 +1,48 @@
+# Everything runs in .venv; `make run` needs only Python 3.11+ and make.
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := server learner cli migrations benchmarks tests web_assets.py
+
+.PHONY: install run test test-browser test-learning lint type format check bench clean
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt web/package-lock.json web_assets.py
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 12) else "Clipwise needs Python 3.11 or 3.12; run: make install PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+run: install
+	$(BIN)/clipwise up
+
+test: install
+	$(BIN)/python -m pytest -m 'not learning'
+
+test-browser: install
+	$(BIN)/python -m pytest -m browser
+
+test-learning: install
+	$(BIN)/python -m pytest -m learning
+
+lint: install
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/lint-imports
+
+type: install
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+check: lint type
+
+bench: install
+	@for name in $$(ls benchmarks/*.py | xargs -n1 basename | sed 's/\.py$$//' | grep -v -e '^__init__$$' -e '^measure$$'); do \
+		$(BIN)/python -m benchmarks.$$name --quick || exit 1; done
+
+clean:
+	rm -rf .venv web/node_modules web/static/vendor

@@ -1,0 +1,1 @@
+"""Environments, segments, teachers, reward models, agents, evaluation and the worker."""

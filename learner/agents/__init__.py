@@ -1,0 +1,1 @@
+"""PPO agents, their networks and rollouts."""

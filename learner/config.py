@@ -1,0 +1,299 @@
+"""The configuration of a run: one Pydantic model, every default documented.
+
+Loaded from YAML with `key=value` overrides, stored whole with the run, shown on its page.
+Paper-faithful values stay selectable; where a default differs, the comment says why.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message is one line that says what to change."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EnvironmentConfig(_Section):
+    """Which environment, and which of its levels belong to training."""
+
+    id: str = Field("procgen/coinrun", description="procgen/GAME, or any Gymnasium id")
+    num_envs: int = Field(64, ge=1, le=4096, description="environments stepped side by side")
+    start_level: int = Field(0, ge=0, description="first training level (Procgen)")
+    num_levels: int = Field(200, ge=0, description="training levels; 0 means unlimited (Procgen)")
+    distribution_mode: Literal["easy", "hard", "extreme", "memory", "exploration"] = Field(
+        "easy", description="Procgen difficulty"
+    )
+    use_sequential_levels: bool = Field(False, description="levels follow without an episode end")
+    use_backgrounds: bool = Field(True, description="False paints Procgen backgrounds black")
+    use_monochrome_assets: bool = Field(False, description="Procgen sprites as plain rectangles")
+    restrict_themes: bool = Field(False, description="one theme per Procgen object kind")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="keyword arguments passed to gymnasium.make"
+    )
+    frame_stack: int = Field(1, ge=1, le=8, description="last frames seen at once (Atari: 4)")
+    episode_end: Literal["as_is", "hide", "penalty", "fixed_horizon"] = Field(
+        "as_is",
+        description="what an episode's end tells agent and teacher (Christiano 2017, section 2.2)",
+    )
+    end_penalty: float = Field(0.0, description="true reward added at a hidden end, for the oracle")
+    horizon: int | None = Field(None, ge=1, description="episode length under fixed_horizon")
+
+
+class AgentConfig(_Section):
+    """PPO; the defaults are the Procgen recipe (Cobbe et al. 2020, train-procgen)."""
+
+    reward: Literal["learned", "true"] = Field(
+        "learned", description="'true' is the baseline: plain PPO on the environment's reward"
+    )
+    network: Literal["impala", "impala-small", "nature", "mlp"] = Field(
+        "impala-small",
+        description="impala = (16, 32, 32) channels as published; small = (8, 16, 16) for CPUs",
+    )
+    hidden: tuple[int, ...] = Field((64, 64), description="layers of the mlp network")
+    n_steps: int = Field(256, ge=1, description="steps per environment in one rollout")
+    batch_size: int = Field(2048, ge=1, description="minibatch of PPO")
+    n_epochs: int = Field(3, ge=1, description="passes over one rollout")
+    gamma: float = Field(0.999, gt=0, le=1, description="discount")
+    gae_lambda: float = Field(0.95, ge=0, le=1, description="GAE(lambda)")
+    clip_range: float = Field(0.2, gt=0, description="clip of the probability ratio")
+    clip_range_vf: float | None = Field(0.2, gt=0, description="clip of the value; null = none")
+    ent_coef: float = Field(0.01, ge=0, description="entropy bonus")
+    vf_coef: float = Field(0.5, ge=0, description="weight of the value loss")
+    max_grad_norm: float = Field(0.5, gt=0, description="gradient clipping")
+    learning_rate: float = Field(5e-4, gt=0, description="Adam's step size")
+    learning_rate_schedule: Literal["constant", "linear"] = Field(
+        "constant", description="linear = to 0 at total_steps"
+    )
+    adam_eps: float = Field(1e-5, gt=0, description="Adam's epsilon")
+    reward_scale: Literal["running", "fixed"] = Field(
+        "running",
+        description="running = divide by the standard deviation of the discounted return, clip 10",
+    )
+    normalize_observations: bool = Field(False, description="running mean and std (vectors only)")
+    exploration_bonus: float = Field(
+        0.0, ge=0, description="RUNE's beta_0: bonus x disagreement of the ensemble"
+    )
+    exploration_decay: float = Field(1e-5, ge=0, lt=1, description="RUNE's rho per step")
+    pessimism: float = Field(0.0, ge=0, description="k in mean - k x std over the ensemble")
+
+
+class SegmentConfig(_Section):
+    """Fixed-length windows of trajectories: what is compared."""
+
+    length: int = Field(25, ge=1, description="steps (Christiano: 25 agent steps, 1.7 s at 15 fps)")
+    at_episode_end: Literal["shift", "pad"] = Field(
+        "shift",
+        description=(
+            "a window that would run over an episode's end is moved back to end with it (shift), "
+            "or stops there and counts as followed by steps of reward 0 (pad)"
+        ),
+    )
+
+
+class RewardConfig(_Section):
+    """The reward model: an ensemble fitted to preferences."""
+
+    network: Literal["christiano", "nature", "impala", "mlp"] = Field(
+        "christiano", description="christiano = four convolutions of 16 channels, then 64 units"
+    )
+    hidden: tuple[int, ...] = Field((64, 64), description="layers of the mlp network")
+    use_action: bool = Field(False, description="r(o, a) instead of r(o)")
+    members: int = Field(3, ge=1, le=16, description="predictors in the ensemble")
+    bootstrap: bool = Field(True, description="each member draws its labels with replacement")
+    holdout: float = Field(
+        0.368, gt=0, lt=1, description="share held out per member, split by trajectory (1/e)"
+    )
+    target_std: float = Field(0.05, gt=0, description="std of the reward over the labelled data")
+    learning_rate: float = Field(3e-4, gt=0, description="Adam's step size (Ibarz 2018)")
+    batch_size: int = Field(16, ge=1, description="pairs per batch (Ibarz 2018)")
+    initial_epochs: int = Field(200, ge=1, description="passes over the labels at the first fit")
+    epochs: int = Field(20, ge=1, description="passes over the labels at each later fit")
+    max_batches: int = Field(
+        400, ge=1, description="most batches in one fit, so that labels never stall the agent"
+    )
+    warm_start: bool = Field(True, description="go on from the last version's weights")
+    early_stopping: int = Field(
+        0, ge=0, description="stop after so many epochs without a better held-out loss; 0 = never"
+    )
+    error_floor: float = Field(
+        0.1, ge=0, lt=1, description="share of answers taken as uniformly random (10 % in both)"
+    )
+    learn_teacher_noise: bool = Field(False, description="fit a floor per teacher instead")
+    l2: float = Field(1e-4, ge=0, description="starting weight of the L2 penalty")
+    adaptive_l2: bool = Field(
+        True, description="keep held-out loss within [1.1, 1.5] x training loss"
+    )
+    dropout: float = Field(0.2, ge=0, lt=1, description="per-channel dropout (Ibarz: keep 0.8)")
+    batch_norm: bool = Field(False, description="batch normalisation in the convolutions")
+    input_noise: float = Field(0.1, ge=0, description="std of Gaussian noise on 0-1 inputs")
+    output_penalty: float = Field(0.001, ge=0, description="weight of the squared output")
+    buffer: int | None = Field(3000, ge=1, description="newest labels used; null = all (Ibarz)")
+    temporal_crop: int = Field(0, ge=0, description="SURF: most steps cut from either end")
+    pseudo_label_threshold: float | None = Field(
+        None, gt=0.5, lt=1, description="SURF: confidence at which unlabelled pairs count"
+    )
+    pseudo_label_ratio: int = Field(4, ge=1, description="SURF: unlabelled pairs per labelled one")
+
+
+class ScheduleConfig(_Section):
+    """How the label budget is spread over a run."""
+
+    kind: Literal["hyperbolic", "staged", "constant", "exponential"] = Field(
+        "hyperbolic", description="hyperbolic = rate proportional to scale / (steps + scale)"
+    )
+    scale: float = Field(5e6, gt=0, description="steps at which the rate has halved")
+
+
+class QueryConfig(_Section):
+    """Which pairs are asked, how many, and when."""
+
+    budget: int = Field(500, ge=0, description="labels wanted over the whole run")
+    initial: int = Field(
+        100, ge=0, description="of these, asked from the untrained policy before the first fit"
+    )
+    schedule: ScheduleConfig = ScheduleConfig()
+    strategy: Literal["uniform", "disagreement", "entropy", "bald", "kcenter", "hybrid"] = Field(
+        "disagreement", description="how pairs are chosen from the pool"
+    )
+    candidates: int = Field(10, ge=1, description="pool size, in pairs per pair asked")
+    uniform_share: float = Field(0.3, ge=0, le=1, description="least share asked uniformly")
+    min_preferences: int = Field(
+        1, ge=1, description="answers awaited before the first fit; until then no training"
+    )
+    open_target: int = Field(
+        24, ge=1, description="pairs kept ready for people beyond those they have answered"
+    )
+
+
+class TeacherConfig(_Section):
+    """Who answers; synthetic teachers use the names of B-Pref."""
+
+    kind: Literal["person", "synthetic"] = Field("person", description="who answers the queries")
+    beta: float | None = Field(None, gt=0, description="rationality; null = always the better")
+    gamma: float = Field(1.0, gt=0, le=1, description="myopia: weight of earlier steps")
+    eps_mistake: float = Field(0.0, ge=0, le=1, description="share of answers flipped")
+    eps_skip: float = Field(0.0, ge=0, description="skip when neither clip is worth this")
+    eps_equal: float = Field(0.0, ge=0, description="tie when the clips differ by less")
+
+
+class EvaluationConfig(_Section):
+    """How the agent is scored; never seen by the agent or the reward model."""
+
+    episodes: int = Field(100, ge=1, description="episodes per split at the end of the run")
+    every: int = Field(10, ge=1, description="iterations between evaluations and kept checkpoints")
+    interim_episodes: int = Field(16, ge=1, description="episodes per split while it runs")
+    test_start_level: int = Field(
+        1_000_000, ge=0, description="first unseen level; disjoint from training (Procgen)"
+    )
+    video_seconds: float = Field(10.0, gt=0, le=60, description="length of the agent's video")
+
+
+class RunConfig(_Section):
+    """One experiment, whole."""
+
+    name: str = Field("run", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="shown in URLs")
+    seed: int = Field(0, ge=0, lt=2**31, description="every generator is derived from it")
+    total_steps: int = Field(5_000_000, ge=1, description="environment steps, all of them counted")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where networks live")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto = decided by a short measurement on the device found"
+    )
+    threads: int | None = Field(None, ge=1, description="torch threads; null = one per core")
+    goal: str = Field("", max_length=200, description="one line for labellers: what is good")
+    instructions: str = Field("", max_length=20_000, description="Markdown for labellers")
+    environment: EnvironmentConfig = EnvironmentConfig()
+    agent: AgentConfig = AgentConfig()
+    segments: SegmentConfig = SegmentConfig()
+    reward: RewardConfig = RewardConfig()
+    queries: QueryConfig = QueryConfig()
+    teacher: TeacherConfig = TeacherConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunConfig:
+        if self.queries.initial > self.queries.budget:
+            raise ValueError("queries.initial is larger than queries.budget; lower it")
+        if self.agent.batch_size > self.agent.n_steps * self.environment.num_envs:
+            raise ValueError(
+                "agent.batch_size is larger than one rollout (agent.n_steps x "
+                "environment.num_envs); lower it"
+            )
+        if self.segments.length > self.agent.n_steps:
+            raise ValueError("segments.length is longer than agent.n_steps; lower it")
+        return self
+
+    @property
+    def rollout_steps(self) -> int:
+        """Environment steps in one rollout."""
+        return self.agent.n_steps * self.environment.num_envs
+
+
+def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
+    """Read a YAML file and apply `key=value` overrides (dotted keys, YAML values).
+
+    Raises:
+        ConfigError: unreadable file, bad YAML, unknown key or wrong type; one line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a UTF-8 text file"
+        raise ConfigError(f"cannot read {path}: {reason}") from error
+    try:
+        values = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" at line {where.line + 1}" if where else ""
+        raise ConfigError(f"{path} is not valid YAML{line}; check its indentation") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold keys and values, not a {type(values).__name__}")
+    for override in overrides or []:
+        _apply(values, override)
+    return parse_config(values, source=str(path))
+
+
+def parse_config(values: dict[str, Any], *, source: str = "config") -> RunConfig:
+    """Validate a plain dict as a `RunConfig`.
+
+    Raises:
+        ConfigError: one line naming the first bad key.
+    """
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {_first_problem(error)}") from error
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    """Set `a.b=value` in nested dicts, in place."""
+    key, sign, text = override.partition("=")
+    if not sign or not key:
+        raise ConfigError(f"'{override}' is not key=value; write e.g. queries.budget=500")
+    *parents, last = key.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"'{override}': {parent} is not a section")
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"'{override}': the value is not valid YAML") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    """The first validation error in words that name the key."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key}; remove it or check its spelling"
+    if not key:
+        return str(first["msg"]).removeprefix("Value error, ")
+    return f"{key}: {first['msg']} (got {first['input']!r})"

@@ -1,0 +1,1 @@
+"""Environment families behind one protocol."""

@@ -1,0 +1,1 @@
+"""Figures that judge reward models and agents, each with its baseline."""

@@ -1,0 +1,1 @@
+"""Which pairs to ask, and when."""

@@ -1,0 +1,1 @@
+"""FastAPI application, database models and store; starts without torch."""
