@@ -1,7 +1,7 @@
 """How a benchmark says what it measured: a table for people, then one line of JSON.
 
-    figures = [Figure("submit p95", 21.4, "ms", at_most=30)]
-    sys.exit(report("labelling", figures))
+figures = [Figure("submit p95", 21.4, "ms", at_most=30)]
+sys.exit(report("labelling", figures))
 """
 
 from __future__ import annotations
