@@ -1,0 +1,107 @@
+"""Templates and static files: rendering, versioned addresses, the filters that pages use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
+from starlette.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.templating import Jinja2Templates
+from starlette.types import Scope
+
+WEB = Path(__file__).parent.parent / "web"
+
+# htmx under the strict policy: nothing evaluated, no inline style sheet.
+HTMX_CONFIG = json.dumps({"allowEval": False, "includeIndicatorStyles": False})
+
+
+def asset_version(folder: Path = WEB / "static") -> str:
+    """Hash the static files; it stands in their addresses, so they can be cached for a year."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+class VersionedFiles(StaticFiles):
+    """Static files below a version; relative imports between modules stay inside it."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Serve one file for a year: another content has another address."""
+        response = await super().get_response(path, scope)
+        if response.status_code in (200, 206, 304):
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response
+
+
+def ago(moment: datetime | None, now: datetime | None = None) -> Markup:
+    """Write a time as `3 min ago`, with the exact time on hover."""
+    if moment is None:
+        return Markup("never")
+    seconds = max(0.0, ((now or datetime.now(UTC)) - moment).total_seconds())
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            text = f"{int(seconds // size)} {unit} ago"
+            break
+    else:
+        text = f"{int(seconds)} s ago"
+    exact = moment.astimezone(UTC)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        exact.isoformat(), exact.strftime("%Y-%m-%d %H:%M:%S UTC"), text
+    )
+
+
+def short(value: float | None) -> str:
+    """Write a count as people read it: 1,480, 1.3 M."""
+    if value is None:
+        return "–"
+    for size, unit in ((1e9, "G"), (1e6, "M")):
+        if abs(value) >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:,.0f}"
+
+
+def make_templates(version: str, folder: Path = WEB / "templates") -> Jinja2Templates:
+    """Make the template environment; `static(path)` is the address of a static file."""
+
+    def static(path: str) -> str:
+        return f"/static/{version}/{path}"
+
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(static=static, htmx_config=HTMX_CONFIG, escape=escape)
+    environment.filters.update(ago=ago, short=short)
+    return Jinja2Templates(env=environment)
+
+
+def render(
+    request: Request,
+    name: str,
+    context: Mapping[str, Any] | None = None,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> HTMLResponse:
+    """Render a template; pages are never cached, they show what is."""
+    templates: Jinja2Templates = request.state.site.templates
+    return templates.TemplateResponse(
+        request,
+        name,
+        dict(context or {}),
+        status_code=status,
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )

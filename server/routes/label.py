@@ -1,0 +1,7 @@
+"""label."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()

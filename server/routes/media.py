@@ -1,0 +1,7 @@
+"""media."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()
