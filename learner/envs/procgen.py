@@ -68,6 +68,7 @@ class ProcgenEnvironments(Environments):
         super().__init__(num_envs, spaces.Box(0, 255, (64, 64, 3), np.uint8), spaces.Discrete(15))
         self._people_view = people_view
         self._episodes = Episodes(num_envs)
+        self._env.observe()  # waits for the threads that make the first levels
         self._running_levels = self.levels()
 
     def reset(self) -> NDArray[np.uint8]:
