@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
@@ -22,6 +22,7 @@ from sqlalchemy import (
     String,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -32,7 +33,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect, /) -> datetime | None:
         """Refuse naive datetimes; store UTC."""
         if value is None:
             return None
@@ -40,7 +41,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError("naive datetime; use datetime.now(UTC)")
         return value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, _dialect: Dialect, /) -> datetime | None:
         """Return an aware UTC datetime."""
         if value is None or value.tzinfo is not None:
             return value
@@ -59,7 +60,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: UtcDateTime,
         dict[str, Any]: JSON,
     }
@@ -249,7 +250,17 @@ class Assignment(Base):
     """A query given to one person: which side a is on, and until when it is theirs."""
 
     __tablename__ = "assignments"
-    __table_args__ = (Index("ix_assignments_query_id_open", "query_id", "closed_at", "expires_at"),)
+    __table_args__ = (
+        Index("ix_assignments_query_id_open", "query_id", "closed_at", "expires_at"),
+        Index(
+            "uq_assignments_open_query_id_person_id",
+            "query_id",
+            "person_id",
+            unique=True,
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     query_id: Mapped[int] = mapped_column(ForeignKey("queries.id"))
@@ -320,6 +331,8 @@ class Checkpoint(Base):
     artifact: Mapped[str] = mapped_column(String(64))
     kept: Mapped[bool] = mapped_column(default=False)
     """Kept for evaluation and videos; others give way to the next one."""
+    showing: Mapped[str | None] = mapped_column(String(64))
+    """Artifact of an episode of this agent, as a recipe: what its video shows."""
     video: Mapped[str | None] = mapped_column(String(64))
     """Artifact of a video of this agent; None until it is made."""
     created_at: Mapped[datetime]

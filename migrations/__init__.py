@@ -1,0 +1,1 @@
+"""Alembic migrations; `clipwise migrate` runs them, `python -m migrations MESSAGE` drafts one."""

@@ -1,0 +1,29 @@
+"""Row and run locks on PostgreSQL; SQLite's writers queue at BEGIN IMMEDIATE and need none.
+
+Order, so that nothing can wait in a circle: run, then person, then queries.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from server.models import Person
+
+
+def lock_answers(s: Session, run_id: int) -> None:
+    """Let one transaction at a time change a run's answers.
+
+    Without it a preference with a lower id could become visible after one with a higher id, and
+    a reader that goes on after the last id it saw would miss it.
+    """
+    if s.get_bind().dialect.name == "postgresql":
+        s.execute(select(func.pg_advisory_xact_lock(_ANSWERS, run_id)))
+
+
+def lock_person(s: Session, person_id: int) -> None:
+    """Let one request at a time act for a person, so that two tabs cannot race."""
+    s.execute(select(Person.id).where(Person.id == person_id).with_for_update(key_share=True))
+
+
+_ANSWERS = 41_072

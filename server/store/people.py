@@ -1,0 +1,72 @@
+"""People and the teachers that stand for them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from server.errors import NotFound
+from server.models import Person, Teacher, TeacherKind
+
+LOCAL = "local"
+
+
+def local_person(s: Session, *, now: datetime) -> Person:
+    """The one user of local mode, made when first asked for."""
+    query = select(Person).where(Person.name == LOCAL)
+    person = s.scalar(query)
+    if person is None:
+        person = Person(name=LOCAL, created_at=now)
+        if not _added(s, person):
+            return s.scalars(query).one()
+    return person
+
+
+def teacher_for_person(s: Session, *, person_id: int) -> Teacher:
+    """The teacher whose answers are this person's.
+
+    Raises:
+        NotFound: no such person.
+    """
+    query = select(Teacher).where(Teacher.person_id == person_id)
+    teacher = s.scalar(query)
+    if teacher is None:
+        person = s.get(Person, person_id)
+        if person is None:
+            raise NotFound(f"no person {person_id}")
+        teacher = Teacher(
+            kind=TeacherKind.PERSON, name=person.name, person_id=person_id, settings={}
+        )
+        if not _added(s, teacher):
+            return s.scalars(query).one()
+    return teacher
+
+
+def synthetic_teacher(s: Session, *, run_id: int, name: str, settings: dict[str, Any]) -> Teacher:
+    """A run's synthetic teacher of that name, made when first asked for."""
+    teacher = s.scalar(
+        select(Teacher).where(
+            Teacher.run_id == run_id,
+            Teacher.kind == TeacherKind.SYNTHETIC,
+            Teacher.name == name,
+        )
+    )
+    if teacher is None:
+        teacher = Teacher(kind=TeacherKind.SYNTHETIC, name=name, run_id=run_id, settings=settings)
+        s.add(teacher)
+        s.flush()
+    return teacher
+
+
+def _added(s: Session, row: Person | Teacher) -> bool:
+    """Insert `row`, or say that another transaction was first."""
+    try:
+        with s.begin_nested():
+            s.add(row)
+    except IntegrityError:
+        return False
+    return True

@@ -1,0 +1,160 @@
+"""Preferences: rows that are only ever added.
+
+A row counts (is effective) unless it is a withdrawal or a later row replaces it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy.orm import Session, aliased
+
+from server.errors import Conflict, Invalid, NotFound
+from server.models import Answer, Preference, Query, QueryState, Teacher, TeacherKind
+from server.store.locks import lock_answers
+
+
+@dataclass(frozen=True)
+class PreferenceRow:
+    """A preference with what a fit needs to know about its query.
+
+    Attributes:
+        replaces_id: the row that no longer counts because of this one.
+    """
+
+    id: int
+    query_id: int
+    segment_a_id: int
+    segment_b_id: int
+    iteration: int
+    teacher_id: int
+    teacher_kind: TeacherKind
+    answer: Answer
+    replaces_id: int | None
+    late: bool
+    seconds: float | None
+    created_at: datetime
+
+
+def effective(table: type[Preference] = Preference) -> ColumnElement[bool]:
+    """The condition under which a preference counts."""
+    later = aliased(Preference)
+    replaced = select(later.id).where(later.replaces_id == table.id).exists()
+    return and_(table.answer != Answer.WITHDRAWN, ~replaced)
+
+
+def preferences_after(s: Session, *, run_id: int, after_id: int = 0) -> list[PreferenceRow]:
+    """All rows of a run with a higher id, withdrawals among them, in the order of their ids."""
+    rows = s.execute(
+        select(
+            Preference.id,
+            Preference.query_id,
+            Query.segment_a_id,
+            Query.segment_b_id,
+            Query.iteration,
+            Preference.teacher_id,
+            Teacher.kind.label("teacher_kind"),
+            Preference.answer,
+            Preference.replaces_id,
+            Preference.late,
+            Preference.seconds,
+            Preference.created_at,
+        )
+        .join(Query, Query.id == Preference.query_id)
+        .join(Teacher, Teacher.id == Preference.teacher_id)
+        .where(Preference.run_id == run_id, Preference.id > after_id)
+        .order_by(Preference.id)
+    )
+    return [PreferenceRow(**row) for row in rows.mappings()]
+
+
+def record_answer(
+    s: Session,
+    *,
+    run_id: int,
+    query_id: int,
+    teacher_id: int,
+    answer: Answer,
+    submission_key: str,
+    now: datetime,
+) -> Preference:
+    """Store the answer of a teacher that saw no sides; a repeated key stores nothing new.
+
+    Raises:
+        NotFound: no such query in this run.
+        Conflict: the key was used for another answer, or this teacher has answered the query.
+    """
+    check_key(submission_key)
+    lock_answers(s, run_id)
+    query = s.get(Query, query_id)
+    if query is None or query.run_id != run_id:
+        raise NotFound(f"no query {query_id} in this run")
+    earlier = with_key(s, teacher_id=teacher_id, submission_key=submission_key)
+    if earlier is not None:
+        if (earlier.query_id, earlier.answer) != (query_id, answer):
+            raise Conflict("this submission key was used for another answer; make a new key")
+        return earlier
+    refuse_second(s, query_id=query_id, teacher_id=teacher_id)
+    preference = Preference(
+        run_id=run_id,
+        query_id=query_id,
+        teacher_id=teacher_id,
+        answer=answer,
+        submission_key=submission_key,
+        created_at=now,
+    )
+    s.add(preference)
+    s.flush()
+    settle(s, query=query)
+    return preference
+
+
+def check_key(submission_key: str) -> None:
+    """Refuse a key that cannot be stored whole.
+
+    Raises:
+        Invalid: empty, or longer than 80 characters.
+    """
+    if not 1 <= len(submission_key) <= 80:
+        raise Invalid("submission_key must have 1 to 80 characters; a UUID will do")
+
+
+def with_key(s: Session, *, teacher_id: int, submission_key: str) -> Preference | None:
+    """What a teacher stored under a submission key."""
+    return s.scalar(
+        select(Preference).where(
+            Preference.teacher_id == teacher_id, Preference.submission_key == submission_key
+        )
+    )
+
+
+def refuse_second(s: Session, *, query_id: int, teacher_id: int) -> None:
+    """Let a teacher answer a query once.
+
+    Raises:
+        Conflict: an answer that counts is there already.
+    """
+    answered = s.scalar(
+        select(Preference.id).where(
+            Preference.query_id == query_id, Preference.teacher_id == teacher_id, effective()
+        )
+    )
+    if answered is not None:
+        raise Conflict("this pair is answered already; undo that answer to change it")
+
+
+def settle(s: Session, *, query: Query) -> None:
+    """Close a query with answers enough, or open one that has lost an answer again."""
+    answers = s.scalar(
+        select(func.count())
+        .select_from(Preference)
+        .where(Preference.query_id == query.id, effective())
+    )
+    enough = (answers or 0) >= query.answers_wanted
+    if enough and query.state in (QueryState.PENDING, QueryState.OPEN):
+        query.state = QueryState.CLOSED
+    elif not enough and query.state is QueryState.CLOSED:
+        query.state = QueryState.OPEN
+    s.flush()

@@ -1,0 +1,150 @@
+"""Queries: asked by a learner, answered by teachers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from server import models
+from server.errors import Invalid
+from server.models import Answer, Preference, Query, QueryState, Segment
+from server.store.assignments import Assignment as Assignment
+from server.store.assignments import (
+    Progress,
+    Side,
+    give_back,
+    next_assignments,
+    progress,
+    renew,
+    submit,
+    withdraw,
+)
+from server.store.preferences import effective
+
+__all__ = [
+    "Assignment",
+    "Progress",
+    "QueueCounts",
+    "Side",
+    "add_query",
+    "counts",
+    "give_back",
+    "next_assignments",
+    "progress",
+    "renew",
+    "submit",
+    "withdraw",
+]
+
+
+@dataclass(frozen=True)
+class QueueCounts:
+    """A run's queries by where they stand.
+
+    Attributes:
+        pending: waiting for clips.
+        open: ready for people, those that somebody holds right now among them.
+        leased: assignments held right now.
+        answered: with as many answers as wanted.
+        set_aside: their clips are gone or cannot be made.
+        labels: preferences that count, by answer.
+    """
+
+    pending: int
+    open: int
+    leased: int
+    answered: int
+    set_aside: int
+    labels: dict[Answer, int]
+
+    @property
+    def total_labels(self) -> int:
+        """All preferences that count."""
+        return sum(self.labels.values())
+
+
+def add_query(
+    s: Session,
+    *,
+    run_id: int,
+    segment_a_id: int,
+    segment_b_id: int,
+    iteration: int,
+    priority: float = 0.0,
+    answers_wanted: int = 1,
+    selection: dict[str, Any] | None = None,
+    now: datetime,
+) -> Query:
+    """Ask which of two segments is better; open at once if both clips are there.
+
+    Raises:
+        Invalid: a segment is not of this run, or both are the same.
+    """
+    clips = dict(
+        s.execute(
+            select(Segment.id, Segment.clip).where(
+                Segment.id.in_((segment_a_id, segment_b_id)), Segment.run_id == run_id
+            )
+        )
+        .tuples()
+        .all()
+    )
+    if len(clips) != 2:
+        raise Invalid("a query needs two different segments of its run")
+    query = Query(
+        run_id=run_id,
+        segment_a_id=segment_a_id,
+        segment_b_id=segment_b_id,
+        state=QueryState.PENDING if None in clips.values() else QueryState.OPEN,
+        iteration=iteration,
+        priority=priority,
+        answers_wanted=answers_wanted,
+        selection=selection or {},
+        created_at=now,
+    )
+    s.add(query)
+    s.flush()
+    return query
+
+
+def counts(s: Session, *, run_id: int, now: datetime) -> QueueCounts:
+    """How a run's queue stands."""
+    states = dict(
+        s.execute(
+            select(Query.state, func.count()).where(Query.run_id == run_id).group_by(Query.state)
+        )
+        .tuples()
+        .all()
+    )
+    leased = s.scalar(
+        select(func.count())
+        .select_from(models.Assignment)
+        .join(Query, Query.id == models.Assignment.query_id)
+        .where(
+            Query.run_id == run_id,
+            Query.state == QueryState.OPEN,
+            models.Assignment.closed_at.is_(None),
+            models.Assignment.expires_at >= now,
+        )
+    )
+    labels = (
+        s.execute(
+            select(Preference.answer, func.count())
+            .where(Preference.run_id == run_id, effective())
+            .group_by(Preference.answer)
+        )
+        .tuples()
+        .all()
+    )
+    return QueueCounts(
+        pending=states.get(QueryState.PENDING, 0),
+        open=states.get(QueryState.OPEN, 0),
+        leased=leased or 0,
+        answered=states.get(QueryState.CLOSED, 0),
+        set_aside=states.get(QueryState.SET_ASIDE, 0),
+        labels=dict(labels),
+    )

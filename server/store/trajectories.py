@@ -1,0 +1,160 @@
+"""Trajectories, the segments cut from them, and the clips made of those."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session, aliased
+
+from server.errors import NotFound
+from server.models import Query, QueryState, Segment, Trajectory
+from server.store.locks import lock_answers
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a segment is rendered from.
+
+    Attributes:
+        artifact: its trajectory, in the artifact store.
+        start, length: the window within the trajectory, in steps.
+    """
+
+    segment_id: int
+    artifact: str
+    start: int
+    length: int
+
+
+def add_trajectory(
+    s: Session,
+    *,
+    run_id: int,
+    artifact: str,
+    episode: str,
+    level: int,
+    policy_step: int,
+    steps: int,
+    true_return: float,
+    now: datetime,
+) -> Trajectory:
+    """Add a trajectory whose recipe is already in the artifact store."""
+    trajectory = Trajectory(
+        run_id=run_id,
+        artifact=artifact,
+        episode=episode,
+        level=level,
+        policy_step=policy_step,
+        steps=steps,
+        true_return=true_return,
+        created_at=now,
+    )
+    s.add(trajectory)
+    s.flush()
+    return trajectory
+
+
+def add_segment(
+    s: Session, *, run_id: int, trajectory_id: int, start: int, length: int, true_return: float
+) -> Segment:
+    """Add a window of a trajectory, without a clip yet."""
+    segment = Segment(
+        run_id=run_id,
+        trajectory_id=trajectory_id,
+        start=start,
+        length=length,
+        true_return=true_return,
+    )
+    s.add(segment)
+    s.flush()
+    return segment
+
+
+def recipe(s: Session, *, segment_id: int) -> Recipe:
+    """What a segment is rendered from.
+
+    Raises:
+        NotFound: no such segment.
+    """
+    segment = _segment(s, segment_id)
+    trajectory = s.get_one(Trajectory, segment.trajectory_id)
+    return Recipe(segment.id, trajectory.artifact, segment.start, segment.length)
+
+
+def segments_without_clip(s: Session, *, run_id: int, limit: int) -> list[Recipe]:
+    """Segments that pending queries wait for, in the order in which the queries will be shown."""
+    found = s.execute(
+        select(Segment.id, Trajectory.artifact, Segment.start, Segment.length)
+        .join(Trajectory, Trajectory.id == Segment.trajectory_id)
+        .join(Query, or_(Query.segment_a_id == Segment.id, Query.segment_b_id == Segment.id))
+        .where(Query.run_id == run_id, Query.state == QueryState.PENDING, Segment.clip.is_(None))
+        .order_by(Query.iteration.desc(), Query.priority.desc(), Query.id, Segment.id)
+    )
+    wanted = dict.fromkeys(Recipe(*row) for row in found)  # several queries may want one
+    return list(wanted)[:limit]
+
+
+def set_clip(s: Session, *, segment_id: int, clip: str) -> int:
+    """Name a segment's clip; returns how many queries opened because both of theirs are ready.
+
+    Raises:
+        NotFound: no such segment.
+    """
+    segment = _segment(s, segment_id)
+    lock_answers(s, segment.run_id)  # else two clips at once each miss the other
+    segment.clip = clip
+    s.flush()
+    a, b = aliased(Segment), aliased(Segment)
+    ready = (
+        select(Query.id)
+        .join(a, a.id == Query.segment_a_id)
+        .join(b, b.id == Query.segment_b_id)
+        .where(
+            Query.run_id == segment.run_id,
+            Query.state == QueryState.PENDING,
+            or_(a.id == segment_id, b.id == segment_id),
+            a.clip.is_not(None),
+            b.clip.is_not(None),
+        )
+    )
+    opened = s.scalars(
+        update(Query)
+        .where(Query.id.in_(ready))
+        .values(state=QueryState.OPEN)
+        .returning(Query.id)
+        .execution_options(synchronize_session="fetch")
+    )
+    return len(opened.all())
+
+
+def clip_failed(s: Session, *, segment_id: int) -> int:
+    """Set aside the unanswered queries of a segment whose clip is gone or cannot be made.
+
+    Returns how many.
+
+    Raises:
+        NotFound: no such segment.
+    """
+    segment = _segment(s, segment_id)
+    lock_answers(s, segment.run_id)
+    set_aside = s.scalars(
+        update(Query)
+        .where(
+            Query.run_id == segment.run_id,
+            Query.state.in_((QueryState.PENDING, QueryState.OPEN)),
+            or_(Query.segment_a_id == segment_id, Query.segment_b_id == segment_id),
+        )
+        .values(state=QueryState.SET_ASIDE)
+        .returning(Query.id)
+        .execution_options(synchronize_session="fetch")
+    )
+    return len(set_aside.all())
+
+
+def _segment(s: Session, segment_id: int) -> Segment:
+    segment = s.get(Segment, segment_id)
+    if segment is None:
+        raise NotFound(f"no segment {segment_id}")
+    return segment
