@@ -10,12 +10,30 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import struct
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+# What NumPy and zipfile raise on content that is cut short, altered or something else.
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AssertionError,
+    RuntimeError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class TrajectoryError(ValueError):
@@ -85,7 +103,7 @@ class Trajectory:
         }
         arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8)
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(buffer, **arrays)
         return buffer.getvalue()
 
     @classmethod
@@ -101,7 +119,7 @@ class Trajectory:
             facts = json.loads(arrays.pop("facts").tobytes())
             state = arrays.pop("start_state", None)
             return cls(start_state=None if state is None else state.tobytes(), **arrays, **facts)
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        except _UNREADABLE as error:
             raise TrajectoryError(
                 "not a trajectory, or cut short; restore the artifact from a backup"
             ) from error
