@@ -98,8 +98,7 @@ def select(
 
     Args:
         strategy: how pairs are chosen.
-        predictions: (members, pairs) each member's probability that the first is preferred;
-            (0, pairs) will do for "uniform".
+        predictions: (members, pairs) P(first preferred); (0, pairs) will do for "uniform".
         count: pairs wanted; the whole pool if it is smaller.
         uniform_share: least share picked uniformly, in [0, 1].
         rng: source of the uniform picks.
