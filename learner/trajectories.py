@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-
 # What NumPy and zipfile raise on content that is cut short, altered or something else.
 _UNREADABLE = (
     OSError,
@@ -138,7 +137,8 @@ class Segment:
     length: int
 
     def __post_init__(self) -> None:
-        assert 0 <= self.start and 1 <= self.length, (self.start, self.length)
+        assert self.start >= 0, self.start
+        assert self.length >= 1, self.length
         assert self.start + self.length <= self.trajectory.steps
 
     @property

@@ -67,8 +67,17 @@ class Environments(VecEnv):
         """(H, W, 3) one environment as people see it; made with `people_view=True`."""
 
     @abstractmethod
+    def reset(self) -> NDArray[Any]:
+        """(num_envs, ...) first observations; every environment starts a new episode."""
+
+    @abstractmethod
     def step_wait(self) -> Step:
         """Observations, true rewards (float32), ends and infos of the step taken."""
+
+    def step(self, actions: NDArray[Any]) -> Step:
+        """Take (num_envs, ...) actions and wait for what they lead to."""
+        self.step_async(actions)
+        return self.step_wait()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """An attribute of the batch, repeated for each environment asked for."""
