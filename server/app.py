@@ -100,5 +100,11 @@ class Server(uvicorn.Server):
 def serve(settings: Settings) -> None:
     """Run the server until SIGINT or SIGTERM."""
     app = create_app(settings)
-    config = uvicorn.Config(app, host=settings.host, port=settings.port, log_level="warning")
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        timeout_graceful_shutdown=2,
+    )
     Server(config, app.state.stop).run()

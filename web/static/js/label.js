@@ -1,0 +1,227 @@
+// The labelling page: takes pairs, shows one while the next one loads behind it, sends answers.
+
+import { Offline, newKey, post } from "./label-api.js";
+import { listen } from "./label-keys.js";
+import { recall, remember } from "./label-memory.js";
+import { Outbox } from "./label-outbox.js";
+import { Pair } from "./label-pair.js";
+import { Transport } from "./label-transport.js";
+import { View } from "./label-view.js";
+
+const PAIRS = 2; // the one on show and the next
+const ASK_AGAIN_MS = 1_500;
+
+const desk = document.querySelector("[data-desk]");
+const run = desk.dataset.run;
+const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+const stages = [...desk.querySelectorAll("[data-stage]")].map((element) => new Pair(element));
+const view = new View(desk);
+const outbox = new Outbox(run);
+const transport = new Transport(() => shown);
+
+let queue = []; // assignments in the order in which they will be shown
+let shown = null; // the Pair on show, or about to be; null while waiting
+let last = null; // the Pair whose frames are in sight, dimmed while waiting
+let shownAt = 0; // when it began to play, for the time an answer took
+let progress = { today: 0, left: 0, median_seconds: null, newest_preference: null };
+let leaseSeconds = 120;
+let asking = null;
+let askTimer = 0;
+let undoing = false;
+
+// ---- taking pairs -------------------------------------------------------------------------
+
+function ask() {
+  clearTimeout(askTimer);
+  asking ??= takePairs().finally(() => {
+    asking = null;
+    if (queue.length < PAIRS) askTimer = setTimeout(ask, ASK_AGAIN_MS);
+  });
+  return asking;
+}
+
+async function takePairs() {
+  await outbox.flush(); // else the server would give us again what we have answered
+  try {
+    const given = await post(`/runs/${run}/assignments`, { count: Math.max(PAIRS, queue.length) });
+    if (outbox.waiting.length > 0 || undoing) return; // answered meanwhile: ask again
+    view.line("");
+    leaseSeconds = given.lease_seconds;
+    progress = given.progress;
+    const current = queue[0];
+    const others = given.assignments.filter((one) => one.id !== current?.id);
+    queue = current ? [current, ...others] : others;
+    view.waitingFor = given.waiting ?? "The next pair is on its way.";
+    arrange();
+  } catch (error) {
+    view.line(
+      error instanceof Offline
+        ? "The server can't be reached. Pairs come again when it is back."
+        : error.message,
+    );
+  }
+}
+
+// Put the first pair on show and the second one behind it.
+function arrange() {
+  view.progress(progress, outbox.waiting.length);
+  const [current, next] = queue;
+  if (!current) {
+    rest();
+    return;
+  }
+  const loaded = stages.find((stage) => stage.assignment?.id === current.id);
+  const stage = loaded ?? stages.find((one) => one !== last);
+  if (!loaded) stage.load(current);
+  if (stage !== shown) show(stage);
+  const other = stages.find((one) => one !== stage);
+  // The last pair stays in sight until the one on show has its first frame.
+  if (next && other !== last && other.assignment?.id !== next.id) other.load(next);
+}
+
+function show(stage) {
+  shown = stage;
+  shownAt = 0;
+  stage.whenShown().then(() => performance.mark("clipwise:playing"));
+  if (stage.ready) {
+    begin(stage); // loaded behind the last pair: on the screen with the very next frame
+    return;
+  }
+  view.wait(last);
+  stage.whenReady().then(() => begin(stage));
+}
+
+function begin(stage) {
+  if (shown !== stage || shownAt > 0) return;
+  if (last !== stage) last?.pause();
+  last = stage;
+  shownAt = performance.now();
+  view.show(stage);
+  transport.start(stage, !calm);
+  arrange();
+}
+
+function rest() {
+  shown = null;
+  last?.pause();
+  view.wait(last);
+}
+
+// ---- answers ------------------------------------------------------------------------------
+
+function answer(side) {
+  if (!shown || shownAt === 0 || undoing) return;
+  performance.mark("clipwise:answer");
+  const seconds = Math.round(performance.now() - shownAt) / 1000;
+  view.flash(side);
+  const [done, ...rest] = queue;
+  queue = rest;
+  outbox.add(done.id, side, seconds);
+  progress = { ...progress, today: progress.today + 1, left: Math.max(0, progress.left - 1) };
+  view.waitingFor = "The next pair is on its way.";
+  arrange();
+}
+
+async function undo() {
+  if (undoing) return;
+  if (outbox.offline) {
+    view.line("Undo works again when the connection is back.");
+    return;
+  }
+  undoing = true;
+  try {
+    await outbox.flush();
+    await asking;
+    const latest = await fetchProgress();
+    if (latest.newest_preference === null) {
+      view.line("There is no answer to take back.");
+      return;
+    }
+    const body = { submission_key: newKey() };
+    const given = await post(`/preferences/${latest.newest_preference}/withdraw`, body);
+    if (given.assignment) {
+      queue = [given.assignment, ...queue.filter((one) => one.id !== given.assignment.id)];
+    }
+    view.line("");
+  } catch (error) {
+    view.line(error instanceof Offline ? "Undo needs the server; try again soon." : error.message);
+  } finally {
+    undoing = false;
+    arrange();
+    ask();
+  }
+}
+
+async function fetchProgress() {
+  const response = await fetch(`/api/v1/runs/${run}/progress`).catch(() => null);
+  if (!response?.ok) throw new Offline();
+  return response.json();
+}
+
+// ---- leases, lost clips, lost connection ----------------------------------------------------
+
+async function renew() {
+  if (document.hidden || outbox.offline) return;
+  for (const { id } of queue) {
+    try {
+      await post(`/assignments/${id}/renew`);
+    } catch (error) {
+      if (error instanceof Offline) return;
+      // Gone to somebody else. The one on show may still be answered: late answers are kept.
+      queue = queue.filter((one, index) => index === 0 || one.id !== id);
+      ask();
+    }
+  }
+}
+
+function scheduleRenewal() {
+  setTimeout(() => renew().finally(scheduleRenewal), (leaseSeconds * 1000) / 3);
+}
+
+for (const stage of stages) {
+  stage.addEventListener("broken", () => {
+    if (outbox.offline || !navigator.onLine) return;
+    const lost = stage.assignment;
+    stage.clear();
+    queue = queue.filter((one) => one.id !== lost.id);
+    view.line("A clip of a pair is gone. That pair is set aside.");
+    if (shown === stage) shown = null;
+    if (last === stage) last = null;
+    arrange();
+    ask();
+  });
+}
+
+outbox.addEventListener("stored", () => ask());
+outbox.addEventListener("refused", ({ detail }) => {
+  view.line(`An answer was not taken: ${detail}`);
+  ask();
+});
+outbox.addEventListener("online", () => view.connection(0));
+outbox.addEventListener("offline", () => view.connection(outbox.waiting.length));
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) renew().then(ask);
+});
+
+// ---- keys and buttons -----------------------------------------------------------------------
+
+const actions = {
+  undo,
+  pause: () => transport.toggle(),
+  restart: () => transport.restart(),
+  back: () => transport.step(-1),
+  forward: () => transport.step(1),
+  slower: () => transport.changeRate(-1),
+  faster: () => transport.changeRate(1),
+  help: () => view.help.showModal(),
+  "close-help": () => view.help.close(),
+};
+
+listen({ answer, actions, view });
+
+if (view.hasInstructions && !recall(`seen.${run}`, false)) view.help.showModal();
+remember(`seen.${run}`, true);
+
+ask();
+scheduleRenewal();
