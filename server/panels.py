@@ -1,0 +1,268 @@
+"""The parts of a run's page as plain values: equal values need no new HTML."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from server.models import Answer, Checkpoint, CommandKind, RewardModel, Run, RunState
+from server.store import metrics, queries, runs
+from server.store import pulse as pulses
+
+SILENT_AFTER = timedelta(seconds=30)
+"""A worker that has not been heard for longer than this is taken for gone."""
+
+RATE_WINDOW = timedelta(minutes=5)
+NEWEST_VERSIONS = 5
+NEWEST_VIDEOS = 9
+SPARKLINE_POINTS = 40
+UNSEEN = "evaluation/return_test"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The first line: is it alive, how far is it, what can one ask of it."""
+
+    name: str
+    environment: str
+    goal: str
+    state: RunState
+    alive: bool
+    activity: str
+    iteration: int
+    steps: int
+    total_steps: int
+    steps_per_second: float | None
+    heartbeat_at: datetime | None
+    reason: str
+    asked: CommandKind | None
+    """A command that the worker has not taken yet."""
+    by_people: bool
+    """People answer its queries, so it can be labelled."""
+
+    @property
+    def gone(self) -> bool:
+        """It should have a worker, and that worker is silent."""
+        return self.state is RunState.RUNNING and not self.alive
+
+    @property
+    def word(self) -> str:
+        """The state in a word or two."""
+        return "worker gone" if self.gone else self.state.value
+
+    @property
+    def can_pause(self) -> bool:
+        """Only a run that goes on, or is about to, can be paused."""
+        return self.state in (RunState.RUNNING, RunState.WAITING)
+
+    @property
+    def can_resume(self) -> bool:
+        """Whatever rests can go on from its last checkpoint."""
+        return self.state in (RunState.PAUSED, RunState.STOPPED, RunState.FAILED)
+
+    @property
+    def can_stop(self) -> bool:
+        """Anything not yet over can be stopped."""
+        return self.state in (RunState.RUNNING, RunState.WAITING, RunState.PAUSED)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """How many answers there are, how fast they come, how many are still wanted."""
+
+    done: int
+    decided: int
+    ties: int
+    incomparable: int
+    ready: int
+    rendering: int
+    leased: int
+    set_aside: int
+    per_minute: float
+    budget: int
+    by_people: bool
+
+    @property
+    def left(self) -> int:
+        """Answers still wanted."""
+        return max(0, self.budget - self.done)
+
+
+@dataclass(frozen=True)
+class Version:
+    """One reward model: when it was fitted, on how much, how right it is."""
+
+    version: int
+    iteration: int
+    steps: int
+    preferences: int
+    accuracy: float | None
+    loss: float | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video of the agent at one checkpoint."""
+
+    checkpoint: int
+    iteration: int
+    steps: int
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Everything on the page that moves, but for the curves."""
+
+    standing: Standing
+    labels: Labels
+    versions: tuple[Version, ...]
+    videos: tuple[Video, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run in the overview."""
+
+    standing: Standing
+    answers: int
+    budget: int
+    returns: tuple[float, ...]
+    """Return on unseen levels at each evaluation, thinned, oldest first."""
+    created_at: datetime
+
+
+def read_rows(s: Session, *, now: datetime) -> list[Row]:
+    """All runs, newest first."""
+    return [
+        Row(
+            standing=read_standing(s, run=summary.run, now=now),
+            answers=summary.answers,
+            budget=summary.run.label_budget,
+            returns=_returns(s, summary.run.id),
+            created_at=summary.run.created_at,
+        )
+        for summary in runs.list_runs(s)
+    ]
+
+
+def _returns(s: Session, run_id: int) -> tuple[float, ...]:
+    found = metrics.series(s, run_id=run_id, names=[UNSEEN], max_points=SPARKLINE_POINTS)
+    return tuple(value for _, value in found[UNSEEN])
+
+
+def read_panels(s: Session, *, run: Run, now: datetime) -> Panels:
+    """All parts at one moment."""
+    return Panels(
+        standing=read_standing(s, run=run, now=now),
+        labels=read_labels(s, run=run, now=now),
+        versions=read_versions(s, run_id=run.id, limit=NEWEST_VERSIONS),
+        videos=read_videos(s, run_id=run.id),
+    )
+
+
+def is_alive(heartbeat_at: datetime | None, now: datetime) -> bool:
+    """Whether a worker was heard of lately."""
+    return heartbeat_at is not None and now - heartbeat_at <= SILENT_AFTER
+
+
+def read_standing(s: Session, *, run: Run, now: datetime) -> Standing:
+    """The first line of the page."""
+    return Standing(
+        name=run.name,
+        environment=run.environment,
+        goal=run.goal,
+        state=run.state,
+        alive=is_alive(run.heartbeat_at, now),
+        activity=run.activity,
+        iteration=run.iteration,
+        steps=run.steps,
+        total_steps=run.total_steps,
+        steps_per_second=run.steps_per_second,
+        heartbeat_at=run.heartbeat_at,
+        reason=run.reason,
+        asked=pulses.command_awaited(s, run_id=run.id),
+        by_people=labelled_by_people(run),
+    )
+
+
+def labelled_by_people(run: Run) -> bool:
+    """Whether the run's config asks people; it is the default."""
+    teacher = run.config.get("teacher", {})
+    return not isinstance(teacher, dict) or teacher.get("kind", "person") == "person"
+
+
+def read_labels(s: Session, *, run: Run, now: datetime) -> Labels:
+    """The labels panel; the rate is that of the last five minutes."""
+    counts = queries.counts(s, run_id=run.id, now=now)
+    decided = counts.labels.get(Answer.A, 0) + counts.labels.get(Answer.B, 0)
+    ties = counts.labels.get(Answer.TIE, 0)
+    incomparable = counts.labels.get(Answer.INCOMPARABLE, 0)
+    given = pulses.answers_since(s, run_id=run.id, since=now - RATE_WINDOW)
+    return Labels(
+        done=decided + ties + incomparable,
+        decided=decided,
+        ties=ties,
+        incomparable=incomparable,
+        ready=counts.open,
+        rendering=counts.pending,
+        leased=counts.leased,
+        set_aside=counts.set_aside,
+        per_minute=given / (RATE_WINDOW / timedelta(minutes=1)),
+        budget=run.label_budget,
+        by_people=labelled_by_people(run),
+    )
+
+
+def read_versions(s: Session, *, run_id: int, limit: int | None = None) -> tuple[Version, ...]:
+    """Reward-model versions, newest first."""
+    rows = s.scalars(
+        select(RewardModel)
+        .where(RewardModel.run_id == run_id)
+        .order_by(RewardModel.version.desc())
+        .limit(limit)
+    )
+    return tuple(
+        Version(
+            version=row.version,
+            iteration=row.iteration,
+            steps=row.steps,
+            preferences=row.preferences,
+            accuracy=_metric(row, "accuracy_heldout"),
+            loss=_metric(row, "loss_heldout"),
+            created_at=row.created_at,
+        )
+        for row in rows
+    )
+
+
+def _metric(row: RewardModel, name: str) -> float | None:
+    """One of a version's metrics, with or without its prefix; None if absent or not finite."""
+    value = row.metrics.get(f"reward_model/{name}", row.metrics.get(name))
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def read_videos(s: Session, *, run_id: int) -> tuple[Video, ...]:
+    """The newest videos of the agent, newest first."""
+    rows = s.scalars(
+        select(Checkpoint)
+        .where(Checkpoint.run_id == run_id, Checkpoint.video.is_not(None))
+        .order_by(Checkpoint.iteration.desc())
+        .limit(NEWEST_VIDEOS)
+    )
+    return tuple(
+        Video(
+            checkpoint=row.id,
+            iteration=row.iteration,
+            steps=row.steps,
+            created_at=row.created_at,
+        )
+        for row in rows
+    )

@@ -1,0 +1,282 @@
+/**
+ * Curves: uPlot with smoothing over the raw line, named baselines, a linked cursor, the
+ * numbers below and a table for those who cannot see the picture.
+ *
+ * A chart is a <figure data-chart='{...}'> that the server wrote (templates/runs/_chart.html):
+ *   { format, best, range, lines: [{ name, label, style, smooth }], baselines: [{ value, label }] }
+ */
+
+import { emptySeries, figures, merge, smooth, thin, MOST_POINTS, valueAt } from "./series.js";
+import { formatSteps, formatValue } from "./numbers.js";
+
+const TABLE_ROWS = 50;
+const DASHES = { main: [], second: [7, 4], third: [] };
+const WIDTHS = { main: 2, second: 1.75, third: 1.25 };
+
+/** Charts of one page: one x range, one cursor, one smoothing. */
+export class ChartGroup {
+  constructor(figureElements, { cursor = "run" } = {}) {
+    this.lastStep = 0;
+    this.halfLifeShare = 0;
+    this.cursor = cursor;
+    this.charts = [...figureElements].map((element) => new Chart(element, this));
+    const scheme = matchMedia("(prefers-color-scheme: dark)");
+    scheme.addEventListener("change", () => this.redraw());
+    // The theme can also be set by hand, as an attribute of the root element.
+    new MutationObserver(() => this.redraw()).observe(document.documentElement, {
+      attributeFilter: ["data-theme"],
+    });
+  }
+
+  /** Take points: { name: [steps, values] }; `reset` replaces what was there. */
+  receive(series, reset) {
+    for (const [steps] of Object.values(series)) {
+      if (steps.length) this.lastStep = Math.max(this.lastStep, steps.at(-1));
+    }
+    for (const chart of this.charts) chart.receive(series, reset);
+    for (const chart of this.charts) chart.draw();
+  }
+
+  setSmoothing(halfLifeShare) {
+    this.halfLifeShare = halfLifeShare;
+    for (const chart of this.charts) chart.draw();
+  }
+
+  redraw() {
+    for (const chart of this.charts) chart.rebuild();
+  }
+}
+
+class Chart {
+  constructor(element, group) {
+    this.element = element;
+    this.group = group;
+    this.spec = JSON.parse(element.dataset.chart);
+    this.series = new Map(this.spec.lines.map((line) => [line.name, emptySeries()]));
+    this.frame = element.querySelector("[data-plot]");
+    this.plot = null;
+    this.table = element.querySelector("details");
+    this.table?.addEventListener("toggle", () => this.fillTable());
+    new ResizeObserver(() => this.fit()).observe(this.frame);
+  }
+
+  get empty() {
+    return [...this.series.values()].every((series) => !series.steps.length);
+  }
+
+  receive(points, reset) {
+    for (const line of this.spec.lines) {
+      const sent = points[line.name];
+      const before = reset ? emptySeries() : this.series.get(line.name);
+      const added = sent ? { steps: sent[0], values: sent[1] } : emptySeries();
+      const merged = merge(before, added);
+      // Thinned only once in a while, so that a long-watched line keeps its detail.
+      const tooMany = merged.steps.length > 2 * MOST_POINTS;
+      this.series.set(line.name, tooMany ? thin(merged) : merged);
+    }
+  }
+
+  draw() {
+    this.element.classList.toggle("is-empty", this.empty);
+    this.fillFigures();
+    if (this.table?.open) this.fillTable();
+    if (this.empty) return;
+    const data = this.data();
+    if (!this.plot) {
+      this.plot = new uPlot(this.options(), data, this.frame);
+      this.fit();
+      return;
+    }
+    const { min, max } = this.plot.scales.x;
+    const zoomed = this.shownTo !== undefined && (min > 0 || max < this.shownTo);
+    this.plot.batch(() => {
+      this.plot.setData(data, !zoomed);
+      if (zoomed) this.plot.setScale("x", { min, max });
+    });
+    if (!zoomed) this.shownTo = this.group.lastStep;
+  }
+
+  rebuild() {
+    this.plot?.destroy();
+    this.plot = null;
+    this.draw();
+  }
+
+  /** Aligned columns: steps, then raw and smoothed values of each line. */
+  data() {
+    const tables = this.spec.lines.map((line) => {
+      const series = this.series.get(line.name);
+      const share = line.smooth ? this.group.halfLifeShare : 0;
+      return [series.steps, series.values, smooth(series, share)];
+    });
+    return uPlot.join(tables);
+  }
+
+  color(name) {
+    return getComputedStyle(this.element).getPropertyValue(name).trim();
+  }
+
+  options() {
+    this.shownTo = this.group.lastStep;
+    const muted = this.color("--chart-axis");
+    const grid = { stroke: this.color("--chart-grid"), width: 1 };
+    const font = `12px ${getComputedStyle(this.element).fontFamily}`;
+    const axis = { stroke: muted, font, grid, ticks: { show: false } };
+    const small = this.element.classList.contains("is-small");
+    return {
+      width: this.frame.clientWidth,
+      height: this.frame.clientHeight,
+      padding: [8, 12, 0, 0],
+      legend: { show: false },
+      cursor: {
+        sync: { key: this.group.cursor, scales: ["x", null] },
+        points: { size: 7 },
+        drag: { x: true, y: false },
+      },
+      scales: {
+        x: { time: false, range: () => [0, Math.max(1, this.group.lastStep)] },
+        y: { range: (_, low, high) => this.valueRange(low, high) },
+      },
+      axes: [
+        { ...axis, size: 26, gap: 4, space: 70, values: (_, ticks) => ticks.map((tick) => (tick === 0 ? "0 steps" : formatSteps(tick))) },
+        {
+          ...axis,
+          size: 52,
+          gap: 6,
+          space: small ? 28 : 36,
+          values: (_, ticks) => ticks.map((tick) => this.tick(tick)),
+        },
+      ],
+      series: [{}, ...this.spec.lines.flatMap((line) => this.strokes(line))],
+      hooks: {
+        draw: [(plot) => this.drawBaselines(plot, font)],
+        setCursor: [(plot) => this.showCursor(plot)],
+      },
+    };
+  }
+
+  tick(value) {
+    if (this.spec.format === "percent") return `${Math.round(100 * value)} %`;
+    if (Math.abs(value) >= 10_000) return formatSteps(value);
+    return String(Number(value.toPrecision(4)));
+  }
+
+  /** The raw line, thin and pale where a smoothed one lies over it. */
+  strokes(line) {
+    const color = this.color(`--chart-${line.style}`);
+    const pale = this.color(`--chart-${line.style}-pale`);
+    const dots = { size: 5, stroke: color, fill: color, show: fewPoints };
+    return [
+      { stroke: pale, width: 1, spanGaps: true, points: dots },
+      {
+        stroke: color,
+        width: WIDTHS[line.style],
+        dash: DASHES[line.style],
+        spanGaps: true,
+        points: { show: false },
+      },
+    ];
+  }
+
+  valueRange(low, high) {
+    if (this.spec.range) return this.spec.range;
+    const values = this.spec.baselines.map((baseline) => baseline.value);
+    const least = Math.min(low ?? 0, ...values);
+    const most = Math.max(high ?? 1, ...values);
+    if (least === most) {
+      const room = Math.abs(least) / 10 || 1;
+      return [least - room, most + room];
+    }
+    return uPlot.rangeNum(least, most, 0.08, true);
+  }
+
+  drawBaselines(plot, font) {
+    const { ctx, bbox } = plot;
+    const scale = devicePixelRatio;
+    ctx.save();
+    ctx.strokeStyle = this.color("--chart-axis");
+    ctx.fillStyle = this.color("--chart-axis");
+    ctx.lineWidth = scale;
+    ctx.setLineDash([4 * scale, 4 * scale]);
+    ctx.font = font.replace("12px", `${12 * scale}px`);
+    ctx.textAlign = "right";
+    ctx.textBaseline = "top";
+    for (const { value, label } of this.spec.baselines) {
+      const y = plot.valToPos(value, "y", true);
+      if (y < bbox.top || y > bbox.top + bbox.height) continue;
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+      ctx.fillText(label, bbox.left + bbox.width - 4 * scale, y + 3 * scale);
+    }
+    ctx.restore();
+  }
+
+  /** Under the pointer: that step's values in place of the newest. */
+  showCursor(plot) {
+    const at = plot.cursor.idx;
+    const over = plot.cursor.left >= 0 && at !== null && at !== undefined;
+    this.cursorStep = over ? plot.data[0][at] : null;
+    this.fillFigures();
+  }
+
+  fillFigures() {
+    const atCursor = this.cursorStep ?? null;
+    const head = this.element.querySelector("[data-now-head]");
+    if (head) head.textContent = atCursor === null ? "now" : `at ${formatSteps(atCursor)}`;
+    for (const row of this.element.querySelectorAll("tr[data-line]")) {
+      const series = this.series.get(row.dataset.line);
+      const found = figures(series, this.spec.best);
+      const now = atCursor === null ? found?.now : valueAt(series, atCursor);
+      setText(row, "[data-now]", formatValue(now, this.spec.format));
+      setText(row, "[data-best]", formatValue(found?.best, this.spec.format));
+      setText(row, "[data-best-step]", found ? formatSteps(found.bestStep) : "–");
+    }
+  }
+
+  fillTable() {
+    if (!this.table?.open) return;
+    const lines = this.spec.lines;
+    const series = lines.map((line) => this.series.get(line.name));
+    const steps = [...new Set(series.flatMap((one) => one.steps))].sort((a, b) => b - a);
+    const lookups = series.map((one) => new Map(one.steps.map((step, i) => [step, one.values[i]])));
+    const rows = steps.slice(0, TABLE_ROWS).map((step) => {
+      const values = lookups.map((lookup) => formatValue(lookup.get(step), this.spec.format));
+      return tableRow("td", [step.toLocaleString("en"), ...values]);
+    });
+    const body = document.createElement("tbody");
+    body.append(...rows);
+    const head = document.createElement("thead");
+    head.append(tableRow("th", ["step", ...lines.map((line) => line.label)]));
+    this.table.querySelector("table").replaceChildren(head, body);
+    const shown = Math.min(TABLE_ROWS, steps.length);
+    setText(this.table, "[data-shown]", `newest ${shown} of ${steps.length} points drawn`);
+  }
+
+  fit() {
+    const width = this.frame.clientWidth;
+    if (this.plot && width) this.plot.setSize({ width, height: this.frame.clientHeight });
+  }
+}
+
+/** Dots only while a line has few points, so that a lone one can be seen at all. */
+function fewPoints(plot, index) {
+  return plot.data[index].filter((value) => value !== null && value !== undefined).length <= 25;
+}
+
+function tableRow(kind, texts) {
+  const row = document.createElement("tr");
+  for (const text of texts) {
+    const cell = document.createElement(kind);
+    if (kind === "th") cell.scope = "col";
+    cell.textContent = text;
+    row.append(cell);
+  }
+  return row;
+}
+
+function setText(parent, selector, text) {
+  const element = parent.querySelector(selector);
+  if (element && element.textContent !== text) element.textContent = text;
+}

@@ -1,0 +1,107 @@
+/** The run page: feeds the curves from the event stream, and lets everything that moves rest. */
+
+import { ChartGroup } from "./charts.js";
+import { LiveSource } from "./live.js";
+
+const SMOOTHING_KEY = "clipwise.smoothing";
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+const charts = new ChartGroup(document.querySelectorAll("figure[data-chart]"));
+let live = null;
+
+htmx.createEventSource = (url) => {
+  live = new LiveSource(url);
+  live.addEventListener("metrics", (event) => {
+    const { series, reset } = JSON.parse(event.data);
+    charts.receive(series, reset);
+  });
+  live.addEventListener("state", (event) => showState(event.detail));
+  return live;
+};
+
+function showState(state) {
+  const words = { live: "live", paused: "updates paused", reconnecting: "reconnecting…" };
+  const place = document.querySelector("[data-live-state]");
+  if (!place || !words[state]) return;
+  place.textContent = words[state];
+  place.dataset.liveState = state;
+}
+
+function setUpPause() {
+  const button = document.querySelector("[data-live-toggle]");
+  if (!button) return;
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const pause = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", String(pause));
+    document.documentElement.toggleAttribute("data-times-paused", pause);
+    if (pause) live?.pause();
+    else live?.resume();
+    const video = document.querySelector("[data-agent-video]");
+    if (pause) video?.pause();
+  });
+}
+
+function setUpSmoothing() {
+  const slider = document.querySelector("[data-smoothing]");
+  if (!slider) return;
+  const shown = document.querySelector("[data-smoothing-value]");
+  const apply = () => {
+    charts.setSmoothing(Number(slider.value) / 100);
+    shown.textContent = slider.value === "0" ? "off" : `${slider.value} % of the range`;
+  };
+  slider.value = localStorage.getItem(SMOOTHING_KEY) ?? slider.value;
+  slider.addEventListener("input", () => {
+    localStorage.setItem(SMOOTHING_KEY, slider.value);
+    apply();
+  });
+  apply();
+}
+
+/** An earlier checkpoint's video plays in the large frame; without script its link opens it. */
+function setUpVideos() {
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("[data-video-link]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const video = document.querySelector("[data-agent-video]");
+    video.src = link.href;
+    document.querySelector("[data-video-caption]").textContent = link.dataset.caption;
+    for (const other of document.querySelectorAll("[data-video-link]")) {
+      other.toggleAttribute("aria-current", other === link);
+    }
+    if (!calm.matches) play(video);
+  });
+  document.addEventListener("htmx:afterSwap", playNewest);
+  playNewest();
+}
+
+function playNewest() {
+  const video = document.querySelector("[data-agent-video]");
+  const resting = document.documentElement.hasAttribute("data-times-paused");
+  if (video?.paused && !calm.matches && !resting && !video.dataset.started) {
+    video.dataset.started = "yes";
+    play(video);
+  }
+}
+
+function play(video) {
+  // Browsers may refuse to play on their own; the controls are there for that.
+  video.play().catch(() => {});
+}
+
+/** A refused command says why; the panel stays as it is. */
+function setUpNotices() {
+  const notice = document.querySelector("[data-notice]");
+  document.addEventListener("htmx:responseError", (event) => {
+    const page = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html");
+    notice.textContent = page.querySelector(".problem p")?.textContent ?? "That did not work.";
+    notice.hidden = false;
+  });
+  document.addEventListener("htmx:beforeRequest", () => (notice.hidden = true));
+}
+
+setUpNotices();
+setUpPause();
+setUpSmoothing();
+setUpVideos();
