@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from learner.agents.features import VectorFeatures
+from learner.agents.losses import METRICS, Batch, Predictions, explained_variance, objective
 from learner.agents.payment import RewardScale
 from learner.agents.policies import forward, log_prob_and_entropy, make_policy, sample
 from learner.agents.rollouts import Decision, Rollout, advantages, allocate, fill
@@ -259,52 +260,25 @@ class PPOAgent:
             for start in range(0, size, batch):
                 pulse()
                 chosen = order[start : start + batch]
-                parts.append(self._step(*(values[chosen] for values in data)))
+                observations, actions, *rest = (values[chosen] for values in data)
+                parts.append(self._step(observations, actions, Batch(*rest)))
         self.updates += self._config.n_epochs
         means = torch.stack(parts).mean(dim=0).tolist()
-        return {
-            "train/policy_gradient_loss": means[0],
-            "train/value_loss": means[1],
-            "train/entropy_loss": means[2],
-            "train/loss": means[3],
-            "train/approx_kl": means[4],
-            "train/clip_fraction": means[5],
-            "train/explained_variance": _explained_variance(rollout.values, returns),
+        return dict(zip(METRICS, means, strict=True)) | {
+            "train/explained_variance": explained_variance(rollout.values, returns),
             "train/learning_rate": learning_rate,
             "train/n_updates": float(self.updates),
             "train/reward_scale": self._scale.deviation,
         }
 
-    def _step(
-        self,
-        observations: Tensor,
-        actions: Tensor,
-        old_log_probs: Tensor,
-        old_values: Tensor,
-        gains: Tensor,
-        returns: Tensor,
-    ) -> Tensor:
-        """One minibatch; (6,) the parts of the loss, in the order that `_train` names."""
-        config = self._config
+    def _step(self, observations: Tensor, actions: Tensor, batch: Batch) -> Tensor:
+        """Learn from one minibatch; (6,) what `METRICS` names."""
         outputs, values = self._forward(observations)
         log_probs, entropies = log_prob_and_entropy(self.policy, outputs, actions)
-        if len(gains) > 1:
-            gains = (gains - gains.mean()) / (gains.std() + 1e-8)
-        log_ratio = log_probs - old_log_probs
-        ratio = log_ratio.exp()
-        clipped = ratio.clamp(1 - config.clip_range, 1 + config.clip_range)
-        policy_loss = -torch.min(gains * ratio, gains * clipped).mean()
-        value_loss = _value_loss(values, old_values, returns, config.clip_range_vf)
-        entropy_loss = -entropies.mean()
-        loss = policy_loss + config.ent_coef * entropy_loss + config.vf_coef * value_loss
+        now = Predictions(log_probs, entropies, values)
+        loss, parts = objective(now, batch, self._config)
         self._apply(loss)
-        with torch.no_grad():
-            # Schulman's estimator of the KL divergence: low variance, never negative
-            divergence = ((ratio - 1) - log_ratio).mean()
-            outside = ((ratio - 1).abs() > config.clip_range).float().mean()
-            return torch.stack(
-                [policy_loss, value_loss, entropy_loss, loss, divergence, outside]
-            ).detach()
+        return parts
 
     def _apply(self, loss: Tensor) -> None:
         """One optimiser step, if loss and gradient are finite."""
@@ -413,20 +387,3 @@ def choose_compute(config: RunConfig, env: Environments) -> Compute:
         return step
 
     return choose(config, make_step, images=config.agent.network != "mlp")
-
-
-def _value_loss(
-    values: Tensor, old_values: Tensor, returns: Tensor, clip_range: float | None
-) -> Tensor:
-    """Half the squared error, the larger of clipped and unclipped (baselines' PPO2)."""
-    errors = (values - returns).square()
-    if clip_range is not None:
-        moved = old_values + (values - old_values).clamp(-clip_range, clip_range)
-        errors = torch.max(errors, (moved - returns).square())
-    return 0.5 * errors.mean()
-
-
-def _explained_variance(values: NDArray[np.float32], returns: NDArray[np.float32]) -> float:
-    """1 - Var[returns - values] / Var[returns]; 0 where the returns do not vary."""
-    variance = float(returns.var())
-    return 1.0 - float((returns - values).var()) / variance if variance else 0.0

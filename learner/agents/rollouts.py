@@ -146,7 +146,7 @@ def fill(
         rollout.sampled[t] = decision.sampled
         rollout.values[t] = decision.values
         rollout.log_probs[t] = decision.log_probs
-        observations, rollout.true_rewards[t], ends, infos = env.step(rollout.actions[t])  # type: ignore[assignment]
+        observations, rollout.true_rewards[t], ends, infos = env.step(rollout.actions[t])
         rollout.ends[t] = ends
         rollout.truncated[t] = False
         _note_ends(rollout, t, infos)
