@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learner.config import TeacherConfig
@@ -207,6 +207,7 @@ def test_equal_seeds_give_equal_answers_and_state_goes_on_where_it_was() -> None
     assert set(answered) == {"a", "b", "tie", None}
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(-10, 10), min_size=1, max_size=8),
     st.lists(st.floats(-10, 10), min_size=1, max_size=8),

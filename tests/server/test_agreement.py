@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.agreement import (
@@ -102,6 +102,7 @@ def test_answers_with_ties_as_intervals() -> None:
         assert (interval > nominal) is better
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_full_agreement_is_1_and_chance_is_about_0(seed: int) -> None:
     source = np.random.default_rng(seed)

@@ -4,13 +4,14 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from learner.evaluation.accuracy import clock_accuracy, preference_accuracy, wilson
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2000), st.data(), st.sampled_from([0.9, 0.95, 0.99]))
 def test_wilson_is_scipys(n: int, data: st.DataObject, confidence: float) -> None:
     successes = data.draw(st.integers(0, n))

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
@@ -51,6 +51,7 @@ def test_a_coin_is_calibrated_however_the_labels_are_ordered() -> None:
     assert expected_calibration_error(np.full(40, 0.5), np.ones(40)) == 0
 
 
+@settings(deadline=None)
 @given(pairs, st.lists(st.booleans(), min_size=60, max_size=60))
 def test_which_segment_comes_first_does_not_matter(rows: np.ndarray, flips: list[bool]) -> None:
     p, y = np.round(rows[:, 0], 6), rows[:, 1]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from learner.evaluation.correlation import (
@@ -26,6 +26,7 @@ columns = st.lists(
 ).map(np.array)
 
 
+@settings(deadline=None)
 @given(columns)
 def test_pearson_and_spearman_are_scipys(rows: np.ndarray) -> None:
     x, y = rows[:, 0], rows[:, 1]

@@ -44,7 +44,7 @@ def shaped(reward: np.ndarray, potential: np.ndarray, scale: float, constant: fl
 
 
 @given(st.integers(0, 99), st.floats(0.01, 100), st.floats(-50, 50), st.floats(0, 100))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_shaping_scale_and_constant_are_no_difference(
     seed: int, scale: float, constant: float, size: float
 ) -> None:
@@ -66,7 +66,7 @@ def test_noise_is_at_half_the_square_root_of_two() -> None:
 
 
 @given(st.integers(0, 30), st.integers(31, 60), st.integers(61, 90))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_it_is_a_pseudometric(a: int, b: int, c: int) -> None:
     x, y, z = table(a), table(b), table(c)
     assert distance(x, y) == pytest.approx(distance(y, x))

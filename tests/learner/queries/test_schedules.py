@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learner.config import QueryConfig
@@ -28,6 +28,7 @@ configs = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(configs, st.integers(1, 10**8), st.data())
 def test_due_labels_only_grow_and_stay_within_the_budget(
     config: QueryConfig, total: int, data: st.DataObject
@@ -42,6 +43,7 @@ def test_due_labels_only_grow_and_stay_within_the_budget(
     assert labels_due(config, total + 1, total) == config.budget
 
 
+@settings(deadline=None)
 @given(configs, st.integers(1, 10**8), st.data())
 def test_a_step_later_is_never_a_label_less(
     config: QueryConfig, total: int, data: st.DataObject

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learner.queries.selection import (
@@ -151,6 +151,7 @@ def test_the_least_uniform_share_is_kept_and_the_same_seed_picks_the_same(strate
     assert pick(0) != pick(1)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.lists(st.integers(1, 7), min_size=1, max_size=30))
 def test_every_prefix_of_a_run_has_its_uniform_share(share: float, batches: list[int]) -> None:
     turns: list[bool] = []
@@ -196,6 +197,7 @@ windows = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), min_size=0, 
 )
 
 
+@settings(deadline=None)
 @given(windows, st.integers(0, 60), st.integers(0, 2**32 - 1))
 def test_pairs_are_distinct_and_across_episodes_first(
     rows: np.ndarray, count: int, seed: int
