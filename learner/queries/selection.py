@@ -12,13 +12,15 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 from scipy.special import entr
 
 Strategy = Literal["uniform", "disagreement", "entropy", "bald", "kcenter", "hybrid"]
 
 Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.int64]
+
+# Centres compared in one product: 256 of them and 10,000 pairs take 20 MB.
+_CENTRES = 256
 
 
 class SelectionError(ValueError):
@@ -180,18 +182,31 @@ def farthest_first(
     assert count <= len(features), (count, len(features))
     if not count:
         return np.empty(0, np.int64), np.empty(0, np.float64)
-    points = features.astype(np.float64)
-    start = centres if len(centres) else points.mean(axis=0, keepdims=True)
-    nearest = cdist(points, start).min(axis=1)
+    # Relative to the mean, products of far-away features lose no digits.
+    origin = features.mean(axis=0, dtype=np.float64)
+    points = features - origin
+    # Without centres the mean is a way to begin, but no centre.
+    start = centres - origin if len(centres) else np.zeros((1, points.shape[1]))
+    nearest = _nearest(points, start)
     picks, distances = np.empty(count, np.int64), np.empty(count, np.float64)
     for turn in range(count):
         pick = int(np.argmax(nearest))
         picks[turn], distances[turn] = pick, nearest[pick]
-        to_pick = np.linalg.norm(points - points[pick], axis=1)
-        # The mean was only a way to begin; it is no centre.
-        nearest = to_pick if turn == 0 and not len(centres) else np.minimum(nearest, to_pick)
+        to_pick = _nearest(points, points[pick : pick + 1])
+        nearest = np.minimum(nearest, to_pick) if turn or len(centres) else to_pick
         nearest[picks[: turn + 1]] = -1.0
-    return picks, distances
+    return picks, np.sqrt(distances)
+
+
+def _nearest(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Squared distance of each point to its nearest centre, by matrix products: -> (points,)."""
+    squares = np.einsum("pf,pf->p", points, points)
+    nearest = np.full(len(points), np.inf)
+    for begin in range(0, len(centres), _CENTRES):
+        some = centres[begin : begin + _CENTRES]
+        apart = np.einsum("cf,cf->c", some, some) - 2.0 * (points @ some.T)
+        nearest = np.minimum(nearest, squares + apart.min(axis=1))
+    return np.maximum(nearest, 0.0)
 
 
 def _entropy(probabilities: Floats) -> NDArray[np.float64]:
