@@ -376,7 +376,7 @@ def _renewed(
         .order_by(models.Assignment.id)
         .with_for_update(of=Query, skip_locked=True, key_share=True)
         .execution_options(populate_existing=True)
-    ).tuples()
+    )
     held = []
     for assignment, query in own.all():
         if assignment.expires_at < now and not _has_slot(s, query.id, now):
@@ -399,7 +399,7 @@ def _views(s: Session, assignment_ids: list[int]) -> list[Assignment]:
         .join(b, b.id == Query.segment_b_id)
         .where(models.Assignment.id.in_(assignment_ids))
         .execution_options(populate_existing=True)
-    ).tuples()
+    )
     views = {}
     for row, run_id, a_id, a_clip, b_id, b_clip in rows:
         sides = [(a_id, a_clip or ""), (b_id, b_clip or "")]

@@ -61,7 +61,7 @@ def latest(s: Session, *, run_id: int) -> dict[str, float]:
         .where(Metric.run_id == run_id, Metric.step == newest)
         .order_by(Metric.name)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def series(
@@ -82,7 +82,7 @@ def series(
     )
     if after_step is not None:
         wanted = wanted.where(Metric.step > after_step)
-    rows = s.execute(wanted.order_by(Metric.name, Metric.step)).tuples()
+    rows = s.execute(wanted.order_by(Metric.name, Metric.step))
     curves: dict[str, list[Point]] = {name: [] for name in names}
     for name, group in groupby(rows, key=lambda row: row[0]):
         curves[name] = thin([(step, value) for _, step, value in group], max_points)

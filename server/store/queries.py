@@ -89,9 +89,7 @@ def add_query(
             select(Segment.id, Segment.clip).where(
                 Segment.id.in_((segment_a_id, segment_b_id)), Segment.run_id == run_id
             )
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     if len(clips) != 2:
         raise Invalid("a query needs two different segments of its run")
@@ -116,9 +114,7 @@ def counts(s: Session, *, run_id: int, now: datetime) -> QueueCounts:
     states = dict(
         s.execute(
             select(Query.state, func.count()).where(Query.run_id == run_id).group_by(Query.state)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     leased = s.scalar(
         select(func.count())
@@ -131,15 +127,11 @@ def counts(s: Session, *, run_id: int, now: datetime) -> QueueCounts:
             models.Assignment.expires_at >= now,
         )
     )
-    labels = (
-        s.execute(
-            select(Preference.answer, func.count())
-            .where(Preference.run_id == run_id, effective())
-            .group_by(Preference.answer)
-        )
-        .tuples()
-        .all()
-    )
+    labels = s.execute(
+        select(Preference.answer, func.count())
+        .where(Preference.run_id == run_id, effective())
+        .group_by(Preference.answer)
+    ).all()
     return QueueCounts(
         pending=states.get(QueryState.PENDING, 0),
         open=states.get(QueryState.OPEN, 0),

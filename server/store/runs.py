@@ -86,7 +86,8 @@ def get_run(s: Session, *, name: str) -> Run:
     Raises:
         NotFound: there is none.
     """
-    run = s.scalar(select(Run).where(Run.name == name))
+    # PostgreSQL refuses to compare text with a NUL in it.
+    run = None if "\0" in name else s.scalar(select(Run).where(Run.name == name))
     if run is None:
         raise NotFound(f"no run named {name[:80]!r}")
     return run
@@ -103,9 +104,7 @@ def list_runs(s: Session) -> list[RunSummary]:
     answers = dict(
         s.execute(
             select(Preference.run_id, func.count()).where(effective()).group_by(Preference.run_id)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     newer = aliased(Metric)
     newest = (
@@ -247,17 +246,13 @@ def send_command(
 
 def take_commands(s: Session, *, run_id: int, now: datetime) -> list[CommandKind]:
     """Hand over the commands not taken yet, oldest first; nobody else gets them."""
-    taken: Sequence[tuple[int, CommandKind]] = (
-        s.execute(
-            update(Command)
-            .where(Command.run_id == run_id, Command.taken_at.is_(None))
-            .values(taken_at=now)
-            .returning(Command.id, Command.kind)
-            .execution_options(synchronize_session=False)
-        )
-        .tuples()
-        .all()
-    )
+    taken: Sequence[tuple[int, CommandKind]] = s.execute(
+        update(Command)
+        .where(Command.run_id == run_id, Command.taken_at.is_(None))
+        .values(taken_at=now)
+        .returning(Command.id, Command.kind)
+        .execution_options(synchronize_session=False)
+    ).all()
     return [kind for _, kind in sorted(taken)]
 
 
