@@ -1,0 +1,244 @@
+"""What a fit of the reward model sees: answers that count, and the segments they compare.
+
+Rows of the preferences table go in as they are. What a tie, a withdrawal or an incomparable
+pair means to training is decided here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_TARGETS = {"a": 1.0, "b": 0.0, "tie": 0.5}
+
+
+@dataclass(frozen=True)
+class PreferenceRow:
+    """One stored row, whether it counts or not.
+
+    Attributes:
+        id: rows are ordered by it.
+        query: the query it answers.
+        teacher: who answered.
+        first: key of the query's segment a.
+        second: key of the query's segment b.
+        answer: "a", "b", "tie", "incomparable" or "withdrawn".
+        strength: how much better, in (0, 1]; None counts as 1.
+        replaces: id of the row that this one corrects or withdraws.
+    """
+
+    id: int
+    query: int
+    teacher: int
+    first: int
+    second: int
+    answer: str
+    strength: float | None = None
+    replaces: int | None = None
+
+
+@dataclass(frozen=True)
+class StoredSegment:
+    """What the reward model may know of a segment.
+
+    Attributes:
+        observations: (steps, ...) before each action, as the environment gave them.
+        actions: (steps, ...).
+        episode: names the episode it is from; hold-out splits are by this.
+    """
+
+    observations: NDArray[Any]
+    actions: NDArray[Any]
+    episode: str
+
+    @property
+    def steps(self) -> int:
+        """Real steps; below the configured length where an episode ended inside."""
+        return len(self.observations)
+
+
+class SegmentStore:
+    """Segments by key, each held once, in the type the environment gave them.
+
+    Memory is the sum of the segments' bytes: a 25-step segment of 64x64x3 takes 0.31 MB.
+    """
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self._segments: dict[int, StoredSegment] = {}
+
+    def __len__(self) -> int:
+        return len(self._segments)
+
+    def __contains__(self, key: int) -> bool:
+        return key in self._segments
+
+    def __getitem__(self, key: int) -> StoredSegment:
+        return self._segments[key]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all observations and actions."""
+        return sum(s.observations.nbytes + s.actions.nbytes for s in self._segments.values())
+
+    def add(
+        self, key: int, observations: NDArray[Any], actions: NDArray[Any], episode: str
+    ) -> None:
+        """Keep a copy of a segment's real steps; a key that is there already stays as it is.
+
+        Args:
+            key: the segment's row id.
+            observations: (steps, ...) with 1 <= steps <= length, without padding.
+            actions: (steps, ...).
+            episode: name of its episode.
+        """
+        if key in self._segments:
+            return
+        assert 1 <= len(observations) <= self.length, (len(observations), self.length)
+        assert len(actions) == len(observations), (len(actions), len(observations))
+        # Copied, because a view would keep the whole rollout in memory.
+        self._segments[key] = StoredSegment(observations.copy(), actions.copy(), episode)
+
+    def keep(self, keys: Collection[int]) -> None:
+        """Drop every segment but these; for buffers of the newest labels only."""
+        wanted = set(keys)
+        self._segments = {key: s for key, s in self._segments.items() if key in wanted}
+
+    def batch(self, keys: Sequence[int]) -> Batch:
+        """Segments side by side, short ones padded by repeating their last step."""
+        segments = [self._segments[key] for key in keys]
+        steps = np.array([segment.steps for segment in segments])
+        return Batch(
+            observations=np.stack([self._padded(s.observations) for s in segments]),
+            actions=np.stack([self._padded(s.actions) for s in segments]),
+            valid=np.arange(self.length) < steps[:, None],
+        )
+
+    def _padded(self, values: NDArray[Any]) -> NDArray[Any]:
+        missing = self.length - len(values)
+        if not missing:
+            return values
+        return np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Segments of one length.
+
+    Attributes:
+        observations: (n, L, ...).
+        actions: (n, L, ...).
+        valid: (n, L) bool; padded steps are False and worth 0.
+    """
+
+    observations: NDArray[Any]
+    actions: NDArray[Any]
+    valid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class LabelledPairs:
+    """Answers as targets.
+
+    Attributes:
+        store: the segments.
+        keys: (S,) keys of the segments that occur, in order of first use.
+        pairs: (P, 2) indices into `keys`.
+        targets: (P,) float32 in [0, 1]: 1 = first is better, 0.5 = tie.
+        teachers: (P,) ids of who answered.
+        ids: (P,) row ids of the answers, increasing.
+        episodes: (S,) name of each segment's episode.
+    """
+
+    store: SegmentStore
+    keys: tuple[int, ...]
+    pairs: NDArray[np.int64]
+    targets: NDArray[np.float32]
+    teachers: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    episodes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    @property
+    def decided(self) -> NDArray[np.bool_]:
+        """(P,) True where one segment was preferred."""
+        decided: NDArray[np.bool_] = self.targets != 0.5
+        return decided
+
+    def newest(self, count: int | None) -> LabelledPairs:
+        """The last `count` answers; None = all."""
+        if count is None or count >= len(self):
+            return self
+        return _assemble(
+            self.store,
+            [(self.keys[a], self.keys[b]) for a, b in self.pairs[-count:]],
+            self.targets[-count:],
+            self.teachers[-count:],
+            self.ids[-count:],
+        )
+
+    def batch(self, segments: NDArray[np.integer[Any]]) -> Batch:
+        """Segments by their index in `keys`."""
+        return self.store.batch([self.keys[index] for index in segments])
+
+
+def effective(rows: Iterable[PreferenceRow]) -> list[PreferenceRow]:
+    """Rows that count: neither a withdrawal nor replaced by a later row; by id."""
+    ordered = sorted(rows, key=lambda row: row.id)
+    replaced = {row.replaces for row in ordered if row.replaces is not None}
+    return [row for row in ordered if row.answer != "withdrawn" and row.id not in replaced]
+
+
+def target(row: PreferenceRow) -> float | None:
+    """P(first is better) that a row states; None where it states nothing ("incomparable").
+
+    A strength below 1 moves a decided answer towards the tie (0.5), linearly.
+    """
+    certain = _TARGETS.get(row.answer)
+    if certain is None or row.strength is None:
+        return certain
+    return 0.5 + (certain - 0.5) * row.strength
+
+
+def labelled_pairs(rows: Iterable[PreferenceRow], store: SegmentStore) -> LabelledPairs:
+    """The labels that all rows so far amount to.
+
+    Ties count as 0.5; incomparable pairs, withdrawals and replaced rows count as nothing
+    (Christiano 2017, section 2.2.2). The store must hold every segment that counts.
+    """
+    labels = [(row, mu) for row in effective(rows) if (mu := target(row)) is not None]
+    return _assemble(
+        store,
+        [(row.first, row.second) for row, _ in labels],
+        np.array([mu for _, mu in labels], dtype=np.float32),
+        np.array([row.teacher for row, _ in labels], dtype=np.int64),
+        np.array([row.id for row, _ in labels], dtype=np.int64),
+    )
+
+
+def _assemble(
+    store: SegmentStore,
+    sides: Sequence[tuple[int, int]],
+    targets: NDArray[np.float32],
+    teachers: NDArray[np.int64],
+    ids: NDArray[np.int64],
+) -> LabelledPairs:
+    """Number the segments that occur and point the pairs at them."""
+    places: dict[int, int] = {}
+    pairs = [[places.setdefault(key, len(places)) for key in side] for side in sides]
+    keys = tuple(places)
+    return LabelledPairs(
+        store=store,
+        keys=keys,
+        pairs=np.array(pairs, dtype=np.int64).reshape(-1, 2),
+        targets=targets,
+        teachers=teachers,
+        ids=ids,
+        episodes=tuple(store[key].episode for key in keys),
+    )

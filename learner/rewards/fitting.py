@@ -1,0 +1,348 @@
+"""Fitting an ensemble to labelled pairs (Christiano 2017, section 2.2; Ibarz 2018, A.3).
+
+A fit works on a copy and hands it over at its end, so that one that fails changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from learner.config import RewardConfig
+from learner.errors import Diverged, LearnerError
+from learner.preferences import LabelledPairs, SegmentStore
+from learner.rewards.augmentation import InputNoise, crop
+from learner.rewards.ensemble import RewardEnsemble
+from learner.rewards.holdout import bootstrap_counts
+from learner.rewards.loss import preference_loss, teacher_noise
+from learner.rewards.report import FitReport, Judged, summarise
+
+_CHECK_EVERY = 10  # batches between two looks at the held-out loss
+_CHECK_PAIRS = 32  # pairs of either side in one look
+_CHECK_MEMORY = 0.8  # of the running means that the looks feed
+_L2_STEP = 1.001  # per batch (Ibarz 2018, A.3)
+_L2_RANGE = (1e-8, 1e-1)
+_JUDGED_PAIRS = 512  # newest pairs that normalisation and metrics rest on
+_FLOOR_OF_FLOORS = 1e-6  # log 0 has no gradient
+
+Indices = NDArray[np.int64]
+
+
+class NothingToFit(LearnerError):
+    """There are no labels; the message says how to get some."""
+
+
+@dataclass(frozen=True)
+class UnlabelledPairs:
+    """Pairs nobody has answered, for pseudo-labels (SURF, 2203.10050).
+
+    Attributes:
+        store: the segments.
+        pairs: (U, 2) keys of segments.
+    """
+
+    store: SegmentStore
+    pairs: Indices
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What does not change while one ensemble is fitted."""
+
+    ensemble: RewardEnsemble
+    labels: LabelledPairs
+    floors: Tensor
+    unlabelled: UnlabelledPairs | None
+    noise: InputNoise
+    rng: np.random.Generator
+
+    @property
+    def config(self) -> RewardConfig:
+        return self.ensemble.config
+
+
+def fit(
+    ensemble: RewardEnsemble,
+    labels: LabelledPairs,
+    config: RewardConfig,
+    rng: np.random.Generator,
+    *,
+    unlabelled: UnlabelledPairs | None = None,
+) -> FitReport:
+    """Fit every member to its bag of the labels, then normalise; in place, or not at all.
+
+    Equal ensembles, labels and generators give equal weights, bit for bit, on a CPU.
+
+    Args:
+        ensemble: fitted from its present weights (`warm_start`) or from new ones.
+        labels: all labels so far; the newest `config.buffer` are used.
+        config: must describe the ensemble's networks.
+        rng: every draw of this fit comes from it.
+        unlabelled: pairs for pseudo-labels, with `pseudo_label_threshold` only.
+
+    Raises:
+        NothingToFit: no labels.
+        Diverged: a loss is not finite; the ensemble is as it was.
+    """
+    labels = labels.newest(config.buffer)
+    if not len(labels):
+        raise NothingToFit("there are no labels to fit; answer at least one pair first")
+    draft = ensemble.copy()
+    draft.config = config
+    first = draft.version == 0 or not config.warm_start
+    if draft.version and not config.warm_start:
+        draft.reset(int(rng.integers(2**31)))
+    draft.inputs.standardise(_observations(labels))
+    splits = [holdout.split(labels, rng) for holdout in draft.holdouts]
+    floors = torch.from_numpy(_floors(draft, labels)).to(draft.device)
+    noise = InputNoise(config.input_noise, draft.device, rng)
+    job = _Fit(draft, labels, floors, unlabelled, noise, rng)
+    counts = [_counts(job, k, learn) for k, (learn, _) in enumerate(splits)]
+    with draft.seeded(int(rng.integers(2**31))):
+        batches = [
+            _fit_member(job, k, np.repeat(np.arange(len(labels)), counts[k]), held, first=first)
+            for k, (_, held) in enumerate(splits)
+        ]
+    judged = _judge(job, np.stack(counts) > 0, np.stack([held for _, held in splits]))
+    if config.learn_teacher_noise:
+        _learn_noise(draft, judged)
+    draft.version += 1
+    report = summarise(judged, draft.l2, batches, len(labels))
+    ensemble.load_state_dict(draft.state_dict())
+    return report
+
+
+def batch_limit(config: RewardConfig, *, image: bool, cuda: bool, first: bool) -> int:
+    """Most batches of one member in one fit; the defaults depend on what a batch costs."""
+    later = config.max_batches or (40 if image and not cuda else 400)
+    return (config.initial_max_batches or 5 * later) if first else later
+
+
+def _counts(job: _Fit, member: int, learn: NDArray[np.bool_]) -> Indices:
+    """(P,) how often each label is in a member's bag."""
+    counts = learn.astype(np.int64)
+    if job.config.bootstrap and learn.any():
+        counts[learn] = bootstrap_counts(job.labels.ids[learn], job.ensemble.seed, member)
+    return counts
+
+
+def _fit_member(
+    job: _Fit, member: int, bag: Indices, held: NDArray[np.bool_], *, first: bool
+) -> int:
+    """Train one member on its bag and return the number of its batches."""
+    config, ensemble = job.config, job.ensemble
+    cuda = ensemble.device.type == "cuda"
+    limit = batch_limit(config, image=ensemble.inputs.image, cuda=cuda, first=first)
+    watch = _Watch(job, member, bag, np.flatnonzero(held))
+    done = 0
+    for _ in range(config.initial_epochs if first else config.epochs):
+        parts = max(1, round(len(bag) / config.batch_size)) if len(bag) else 0
+        for batch in np.array_split(job.rng.permutation(bag), parts) if parts else []:
+            if done == limit:
+                return done
+            if done % _CHECK_EVERY == 0:
+                watch.look()
+            watch.adapt()
+            _step(job, member, batch)
+            done += 1
+        if config.early_stopping and watch.should_stop():
+            break
+    return done
+
+
+def _step(job: _Fit, member: int, pairs: Indices) -> None:
+    """One batch: loss, gradient, Adam."""
+    network = job.ensemble.networks[member].train()
+    optimiser = job.ensemble.optimisers[member]
+    optimiser.param_groups[0]["weight_decay"] = 2 * job.ensemble.l2[member]
+    optimiser.zero_grad()
+    loss, penalty = _labelled_loss(job, member, pairs, train=True)
+    total = loss.mean() + job.config.output_penalty * penalty
+    if job.unlabelled is not None and job.config.pseudo_label_threshold is not None:
+        total = total + _pseudo_loss(job, job.unlabelled, member, len(pairs))
+        network.train()
+    if not math.isfinite(total.item()):
+        raise Diverged(
+            "the reward model's loss is not finite; check the observations for NaN or lower "
+            "reward.learning_rate, then go on from the last checkpoint"
+        )
+    total.backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
+
+
+def _labelled_loss(job: _Fit, member: int, pairs: Indices, *, train: bool) -> tuple[Tensor, Tensor]:
+    """(pairs,) Bradley-Terry losses, and the mean squared output."""
+    sides = job.labels.pairs[pairs]
+    keys = [job.labels.keys[index] for index in sides.reshape(-1)]
+    difference, penalty = _differences(job, member, job.labels.store, keys, train=train)
+    targets = torch.from_numpy(job.labels.targets[pairs]).to(difference.device)
+    floors = job.floors[torch.from_numpy(pairs).to(difference.device)]
+    return preference_loss(difference, targets, floors), penalty
+
+
+def _differences(
+    job: _Fit, member: int, store: SegmentStore, keys: list[int], *, train: bool
+) -> tuple[Tensor, Tensor]:
+    """Returns of pairs' first segments minus their second, and the mean squared output.
+
+    Args:
+        job: the fit.
+        member: whose rewards.
+        store: where the segments are.
+        keys: first and second segment of each pair in turn.
+        train: with crops and input noise.
+    """
+    batch = store.batch(keys)
+    valid = crop(batch.valid, job.config.temporal_crop, job.rng) if train else batch.valid
+    ensemble = job.ensemble
+    with ensemble.autocast():
+        flat = batch.observations.reshape(-1, *batch.observations.shape[2:])
+        moves = batch.actions.reshape(-1, *batch.actions.shape[2:])
+        seen, done = ensemble.prepare(flat, moves)
+        if train:
+            seen = job.noise(seen)
+        rewards = ensemble.networks[member](seen, done)
+    mask = torch.from_numpy(valid).to(rewards.device)
+    paid = rewards.view(mask.shape) * mask  # (2 x pairs, L); missing steps are worth 0
+    penalty = paid.square().sum() / mask.sum().clamp(min=1)
+    returns = paid.sum(1).view(-1, 2)
+    return returns[:, 0] - returns[:, 1], penalty
+
+
+def _pseudo_loss(job: _Fit, unlabelled: UnlabelledPairs, member: int, pairs: int) -> Tensor:
+    """SURF: the member's own confident answers, asked again of crops."""
+    count = min(pairs * job.config.pseudo_label_ratio, len(unlabelled.pairs))
+    if not count:
+        return torch.zeros((), device=job.ensemble.device)
+    drawn = job.rng.choice(len(unlabelled.pairs), count, replace=False)
+    keys = unlabelled.pairs[drawn].reshape(-1).tolist()
+    network = job.ensemble.networks[member].eval()
+    with torch.no_grad():
+        plain, _ = _differences(job, member, unlabelled.store, keys, train=False)
+    network.train()
+    threshold = job.config.pseudo_label_threshold or 1.0
+    sure = torch.maximum(plain.sigmoid(), (-plain).sigmoid()) >= threshold
+    cropped, _ = _differences(job, member, unlabelled.store, keys, train=True)
+    floors = torch.full_like(cropped, max(job.config.error_floor, _FLOOR_OF_FLOORS))
+    losses = preference_loss(cropped, (plain > 0).to(cropped.dtype), floors)
+    return (losses * sure).mean()
+
+
+class _Watch:
+    """Compares a member's loss on its bag and on its held-out labels while it trains."""
+
+    def __init__(self, job: _Fit, member: int, bag: Indices, held: Indices) -> None:
+        self._job = job
+        self._member = member
+        self._bag = bag
+        self._held = held
+        self._means: NDArray[np.float64] | None = None
+        self._best = math.inf
+        self._worse = 0
+
+    def look(self) -> None:
+        """Update the running losses from a few labels of either side, without dropout."""
+        if not self._job.config.adaptive_l2 or not len(self._held):
+            return
+        sides = (self._bag, self._held)
+        seen = np.array([self._loss(self._few(side)) for side in sides])
+        old = seen if self._means is None else self._means
+        self._means = _CHECK_MEMORY * old + (1 - _CHECK_MEMORY) * seen
+
+    def adapt(self) -> None:
+        """One step of the penalty towards held-out loss within [1.1, 1.5] x training loss."""
+        if self._means is None:
+            return
+        learned, held = self._means
+        l2 = self._job.ensemble.l2
+        if held > 1.5 * learned:
+            l2[self._member] = min(l2[self._member] * _L2_STEP, _L2_RANGE[1])
+        elif held < 1.1 * learned:
+            l2[self._member] = max(l2[self._member] / _L2_STEP, _L2_RANGE[0])
+
+    def should_stop(self) -> bool:
+        """Whether the held-out loss has not improved for `early_stopping` epochs."""
+        if not len(self._held):
+            return False
+        loss = self._loss(self._held[-_JUDGED_PAIRS:])
+        self._worse = 0 if loss < self._best else self._worse + 1
+        self._best = min(self._best, loss)
+        return self._worse >= self._job.config.early_stopping
+
+    def _few(self, side: Indices) -> Indices:
+        return self._job.rng.choice(side, min(_CHECK_PAIRS, len(side)), replace=False)
+
+    def _loss(self, pairs: Indices) -> float:
+        self._job.ensemble.networks[self._member].eval()
+        with torch.no_grad():
+            losses, _ = _labelled_loss(self._job, self._member, pairs, train=False)
+        return float(losses.mean())
+
+
+def _judge(job: _Fit, learned: NDArray[np.bool_], held: NDArray[np.bool_]) -> Judged:
+    """Predict the newest labels, and normalise the members on their segments."""
+    ensemble, labels = job.ensemble, job.labels.newest(_JUDGED_PAIRS)
+    kept = slice(len(job.labels) - len(labels), None)
+    batches = [
+        labels.batch(part)
+        for part in np.array_split(np.arange(len(labels.keys)), math.ceil(len(labels.keys) / 64))
+    ]
+    raw = np.concatenate([ensemble.raw(b.observations, b.actions) for b in batches], axis=1)
+    valid = np.concatenate([b.valid for b in batches])
+    ensemble.calibrate(raw, valid)
+    returns = (raw * valid).sum(axis=2)
+    difference = returns[:, labels.pairs[:, 0]] - returns[:, labels.pairs[:, 1]]
+    with torch.no_grad():
+        losses = preference_loss(
+            torch.from_numpy(difference),
+            torch.from_numpy(labels.targets),
+            job.floors[kept].cpu(),
+        )
+    return Judged(
+        difference=difference,
+        losses=losses.numpy(),
+        targets=labels.targets,
+        teachers=labels.teachers,
+        learned=learned[:, kept],
+        held=held[:, kept],
+    )
+
+
+def _learn_noise(ensemble: RewardEnsemble, judged: Judged) -> None:
+    """Update the floor of each teacher that gave decided answers among the held-out ones."""
+    decided = judged.targets != 0.5
+    asked = judged.held & decided
+    members, pairs = np.nonzero(asked)
+    if not len(pairs):
+        return
+    sign = np.where(judged.targets[pairs] > 0.5, 1.0, -1.0)
+    chosen = 0.5 * (1 + np.tanh(sign * judged.difference[members, pairs] / 2))
+    teachers, codes = np.unique(judged.teachers[pairs], return_inverse=True)
+    prior = ensemble.config.error_floor
+    start = np.array([ensemble.teacher_noise.get(int(t), prior) for t in teachers])
+    floors = teacher_noise(chosen, codes, start, prior)
+    ensemble.teacher_noise.update(zip(teachers.tolist(), floors.tolist(), strict=True))
+
+
+def _floors(ensemble: RewardEnsemble, labels: LabelledPairs) -> NDArray[np.float32]:
+    """(P,) share of random answers that each label's loss allows for."""
+    config = ensemble.config
+    floors = np.full(len(labels), config.error_floor)
+    if config.learn_teacher_noise:
+        learned = ensemble.teacher_noise
+        floors = np.array([learned.get(int(t), config.error_floor) for t in labels.teachers])
+    return np.maximum(floors, _FLOOR_OF_FLOORS).astype(np.float32)
+
+
+def _observations(labels: LabelledPairs) -> NDArray[Any]:
+    """Real steps of all segments that are vectors; images are scaled without statistics."""
+    first = labels.store[labels.keys[0]].observations
+    if first.ndim != 2:
+        return first[:0]
+    return np.concatenate([labels.store[key].observations for key in labels.keys])

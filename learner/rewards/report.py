@@ -1,0 +1,94 @@
+"""What one fit achieved, in numbers for people and for the monitor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learner.rewards.loss import label_entropy_bound
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Predictions of all members for the same labels.
+
+    Attributes:
+        difference: (K, P) predicted return of the first segment minus that of the second.
+        losses: (K, P) nats, with the error floor.
+        targets: (P,) 1 = first is better, 0.5 = tie.
+        teachers: (P,) ids.
+        learned: (K, P) labels in the member's bag.
+        held: (K, P) labels that it never learned from.
+    """
+
+    difference: NDArray[np.float32]
+    losses: NDArray[np.float32]
+    targets: NDArray[np.float32]
+    teachers: NDArray[np.int64]
+    learned: Mask
+    held: Mask
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """Result of one fit.
+
+    Attributes:
+        metrics: by the monitor's names; None where there was nothing to measure on.
+        l2: (K,) weight of the L2 penalty each member ended with.
+        batches: (K,) batches each member was trained on.
+        labels: labels used.
+    """
+
+    metrics: dict[str, float | None]
+    l2: tuple[float, ...]
+    batches: tuple[int, ...]
+    labels: int
+
+
+def summarise(
+    judged: Judged, l2: Sequence[float], batches: Sequence[int], labels: int
+) -> FitReport:
+    """Average over members; accuracy counts decided answers only.
+
+    A held-out label is predicted by the mean of the members that never learned from its
+    episodes, so that each counts once.
+    """
+    accuracy, _ = _accuracy(judged, judged.learned)
+    accuracy_heldout, decided = _accuracy(judged, judged.held)
+    metrics = {
+        "reward_model/loss": _mean(judged.losses, judged.learned),
+        "reward_model/loss_heldout": _mean(judged.losses, judged.held),
+        "reward_model/accuracy": accuracy,
+        "reward_model/accuracy_heldout": accuracy_heldout,
+        "reward_model/decided_heldout": float(decided),
+        "reward_model/l2": float(np.mean(l2)),
+        "reward_model/label_entropy_bound": label_entropy_bound(judged.targets),
+        "reward_model/labels": float(labels),
+        "reward_model/batches": float(sum(batches)),
+    }
+    return FitReport(metrics, tuple(l2), tuple(batches), labels)
+
+
+def _mean(losses: NDArray[np.float32], where: Mask) -> float | None:
+    """Mean over members of each member's mean; None without labels."""
+    means = [row[mask].mean() for row, mask in zip(losses, where, strict=True) if mask.any()]
+    return float(np.mean(means)) if means else None
+
+
+def _accuracy(judged: Judged, where: Mask) -> tuple[float | None, int]:
+    """Share of decided answers predicted, and how many of them there were."""
+    asked = where.any(axis=0) & (judged.targets != 0.5)
+    count = int(asked.sum())
+    if not count:
+        return None, 0
+    chance = (1 + np.tanh(judged.difference[:, asked] / 2)) / 2
+    votes = where[:, asked]
+    share = (chance * votes).sum(axis=0) / votes.sum(axis=0)
+    right = (share > 0.5) == (judged.targets[asked] > 0.5)
+    return float(right.mean()), count
