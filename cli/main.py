@@ -1,0 +1,104 @@
+"""The `clipwise` command: one Typer app, errors as one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from learner.errors import LearnerError
+from server.errors import ClipwiseError
+
+app = typer.Typer(
+    help="Learn what people want from pairs of short clips.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[Path, typer.Argument(help="YAML file, e.g. experiments/coinrun-oracle.yaml")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="changes to it, e.g. queries.budget=200 seed=1")
+]
+
+Port = Annotated[int | None, typer.Option(help="instead of 8000 (CLIPWISE_PORT)", min=1, max=65535)]
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
+) -> None:
+    """Options of every subcommand."""
+    if debug:
+        os.environ["CLIPWISE_DEBUG"] = "1"
+
+
+@app.command()
+def up(
+    port: Port = None,
+    config: Annotated[
+        Path | None, typer.Option(help="config of the first run, if there is no run yet")
+    ] = None,
+) -> None:
+    """Migrate, make the first run, start server and worker, say the URL."""
+    from cli.up import up as start
+
+    start(port=port, config=config)
+
+
+@app.command()
+def serve(
+    port: Port = None,
+) -> None:
+    """Start the web server alone."""
+    from cli.serve import serve as start
+
+    start(port=port)
+
+
+@app.command()
+def work() -> None:
+    """Start a learner worker alone; any number may run, on any hosts."""
+    from cli.work import work as start
+
+    start()
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this version's tables; safe to run twice."""
+    from cli.migrate import migrate as start
+
+    start()
+
+
+@app.command()
+def run(config: Config, overrides: Overrides = None) -> None:
+    """Train one run headless to its end; goes on where an interrupted one stopped."""
+    from cli.run import run as start
+
+    start(config, overrides or [])
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has and lacks."""
+    from cli.doctor import doctor as start
+
+    start()
+
+
+def main() -> None:
+    """Run the command; an error that people can mend is one line and exit status 1."""
+    try:
+        app()
+    except (ClipwiseError, LearnerError) as error:
+        if os.environ.get("CLIPWISE_DEBUG"):
+            raise
+        sys.stderr.write(f"clipwise: {error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

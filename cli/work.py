@@ -1,0 +1,24 @@
+"""`clipwise work`: a learner worker."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+from cli.signals import interrupt
+from learner.records import Workplace
+from learner.worker import work as lease_and_train
+from server.settings import load_settings
+
+
+def work() -> None:
+    """Work until interrupted; an unfinished iteration is dropped and its run released."""
+    signal.signal(signal.SIGTERM, interrupt)
+    workplace = Workplace(load_settings())
+    try:
+        workplace.check()
+        lease_and_train(workplace, threading.Event())
+    except KeyboardInterrupt:
+        pass
+    finally:
+        workplace.close()

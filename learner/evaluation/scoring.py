@@ -1,0 +1,177 @@
+"""Scores of an agent and its reward model on train and on unseen levels, baselines beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learner.config import RunConfig
+from learner.envs.protocol import Split
+from learner.envs.registry import make
+from learner.evaluation.accuracy import (
+    Accuracy,
+    ClockAccuracy,
+    clock_accuracy,
+    preference_accuracy,
+)
+from learner.evaluation.correlation import ReturnCorrelations, return_correlations
+from learner.evaluation.episodes import Acting, Episodes, Rewarding, play
+from learner.evaluation.estimates import Estimate
+from learner.evaluation.returns import mean_return
+from learner.seeds import generator, integer
+
+PAIRS = 1000
+"""Window pairs by which a reward model is judged; their labels come from the true reward."""
+
+
+@dataclass(frozen=True)
+class RewardScores:
+    """A reward model judged on episodes of unseen levels.
+
+    Attributes:
+        accuracy: on uniformly drawn window pairs that the true reward decides.
+        clock: what a clock alone gets on the same pairs.
+        returns: correlations of predicted and true return, the length baseline beside them.
+    """
+
+    accuracy: Accuracy
+    clock: ClockAccuracy
+    returns: ReturnCorrelations
+
+
+@dataclass(frozen=True)
+class Scores:
+    """True returns on train and on unseen levels, and what the reward model makes of the latter.
+
+    Attributes:
+        train: mean return on training levels with its 95 % interval over episodes.
+        test: the same on levels never used for training.
+        lengths: mean episode length on train and on unseen levels, steps.
+        steps: environment steps that scoring took; not part of the training budget.
+        reward: None while there is no reward model.
+    """
+
+    train: Estimate
+    test: Estimate
+    lengths: tuple[float, float]
+    steps: int
+    reward: RewardScores | None
+
+    def metrics(self) -> dict[str, float]:
+        """Under the names that the monitor shows."""
+        values = {
+            "evaluation/return_train": self.train.value,
+            "evaluation/return_test": self.test.value,
+            "evaluation/return_test_low": self.test.low,
+            "evaluation/return_test_high": self.test.high,
+            "evaluation/generalisation_gap": self.train.value - self.test.value,
+            "evaluation/length_train": self.lengths[0],
+            "evaluation/length_test": self.lengths[1],
+            "evaluation/steps": float(self.steps),
+        }
+        if self.reward is not None:
+            values |= {
+                "evaluation/preference_accuracy": self.reward.accuracy.estimate.value,
+                "evaluation/clock_accuracy": self.reward.clock.strongest,
+                "evaluation/return_spearman": self.reward.returns.spearman.value,
+                "evaluation/length_spearman": self.reward.returns.spearman_length.value,
+            }
+        return {name: value for name, value in values.items() if np.isfinite(value)}
+
+
+def score(
+    agent: Acting,
+    config: RunConfig,
+    episodes: int,
+    *,
+    rewarding: Rewarding | None,
+    pulse: Callable[[], None],
+) -> Scores:
+    """Play episodes on train and on unseen levels and judge agent and reward model by them.
+
+    Args:
+        agent: samples its actions.
+        config: the run's; equal configs are scored on equal levels.
+        episodes: per split.
+        rewarding: the reward model, if there is one.
+        pulse: called once a step.
+    """
+    played: dict[Split, Episodes] = {}
+    for split in ("train", "test"):
+        environments = make(
+            config.environment,
+            num_envs=episodes,
+            seed=integer(config.seed, f"score {split}"),
+            split=split,
+            test_start_level=config.evaluation.test_start_level,
+        )
+        try:
+            played[split] = play(
+                agent,
+                environments,
+                generator(config.seed, f"score {split} actions"),
+                rewarding=rewarding,
+                pulse=pulse,
+            )
+        finally:
+            environments.close()
+    train, test = played["train"], played["test"]
+    rng = generator(config.seed, "score intervals")
+    judged = None if rewarding is None else judge(test, config.segments.length, rng)
+    return Scores(
+        train=mean_return(train.returns, rng=rng),
+        test=mean_return(test.returns, rng=rng),
+        lengths=(float(train.lengths.mean()), float(test.lengths.mean())),
+        steps=train.steps + test.steps,
+        reward=judged,
+    )
+
+
+def judge(episodes: Episodes, length: int, rng: np.random.Generator) -> RewardScores:
+    """Judge predicted against true rewards on window pairs and on whole episodes."""
+    which, starts, lengths = draw_windows(episodes, length, rng)
+    true = _window_sums(episodes.true, which, starts, lengths)
+    predicted = _window_sums(episodes.predicted, which, starts, lengths)
+    difference = true[:, 0] - true[:, 1]
+    targets = 0.5 + 0.5 * np.sign(difference)
+    return RewardScores(
+        accuracy=preference_accuracy(predicted[:, 0] - predicted[:, 1], targets),
+        clock=clock_accuracy(starts, lengths, targets),
+        returns=return_correlations(
+            episodes.predicted_returns,
+            episodes.returns,
+            episodes.lengths,
+            mean_reward=float(episodes.predicted_returns.sum() / episodes.lengths.sum()),
+            rng=rng,
+        ),
+    )
+
+
+def draw_windows(
+    episodes: Episodes, length: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Draw pairs of windows uniformly; an episode shorter than a window is taken whole.
+
+    Returns:
+        Episodes, first steps and lengths, each (PAIRS, 2).
+    """
+    which = rng.integers(len(episodes.lengths), size=(PAIRS, 2))
+    room = np.maximum(episodes.lengths[which] - length, 0)
+    starts = rng.integers(room + 1)
+    return which, starts, np.minimum(episodes.lengths[which], length)
+
+
+def _window_sums(
+    rewards: NDArray[np.float32],
+    which: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Sums of (steps, episodes) rewards over windows, by cumulative sums: -> like `which`."""
+    summed = np.concatenate([np.zeros((1, rewards.shape[1])), rewards.cumsum(axis=0, dtype=float)])
+    sums: NDArray[np.float64] = summed[starts + lengths, which] - summed[starts, which]
+    # Cumulative sums of equal rewards may differ in the last bit; that is a tie, not an order.
+    return np.round(sums, 6)

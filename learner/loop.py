@@ -1,0 +1,369 @@
+"""The training loop: collect a rollout, fit the reward model, improve the agent, ask new pairs.
+
+One loop serves people, synthetic teachers and rankings; they differ only in who answers when.
+An iteration is stored whole, with its checkpoint, in one transaction: killed at any moment,
+the run goes on from the last one as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learner.agents.payment import pay
+from learner.agents.ppo import make_agent
+from learner.agents.rollouts import Rollout
+from learner.asking import Asking, Question, pair_accuracy
+from learner.checkpoints import Checkpoint
+from learner.config import parse_config
+from learner.control import Control
+from learner.envs.registry import make
+from learner.evaluation.filming import film
+from learner.evaluation.scoring import Scores, score
+from learner.logs import EventFile
+from learner.preferences import PreferenceRow, SegmentStore, labelled_pairs
+from learner.records import Iteration, NewQuery, NewVersion, RunRecords
+from learner.replay import replay
+from learner.rewards.ensemble import RewardEnsemble
+from learner.rewards.fitting import fit
+from learner.rewards.packing import pack
+from learner.seeds import generator, integer
+from learner.trajectories import Segment
+
+ANSWER_POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands after an iteration."""
+
+    iteration: int
+    steps: int
+    total_steps: int
+    labels: int
+    steps_per_second: float
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run came to.
+
+    Attributes:
+        steps: environment steps of training, all of them counted.
+        labels: preferences that count.
+        seconds: wall time of the training done by this process.
+        steps_per_second: over that time.
+        metrics: the last iteration's, and the closing scores'.
+        scores: on train and on unseen levels, after the last iteration.
+    """
+
+    steps: int
+    labels: int
+    seconds: float
+    steps_per_second: float
+    metrics: dict[str, float]
+    scores: Scores
+
+
+class TrainingLoop:
+    """A run in the making: agent, reward model, teacher, environments, and what was asked."""
+
+    def __init__(
+        self,
+        records: RunRecords,
+        control: Control,
+        report: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        """Build everything from the run's config, then load its last checkpoint if it has one.
+
+        Args:
+            records: the leased run.
+            control: pause and stop, obeyed between steps.
+            report: told of every finished iteration.
+        """
+        self.config = config = parse_config(records.config, source=f"run {records.name}")
+        self.records, self.control, self.report = records, control, report
+        self.environments = make(
+            config.environment,
+            num_envs=config.environment.num_envs,
+            seed=integer(config.seed, "environments"),
+        )
+        self.agent = make_agent(config, self.environments)
+        self.ensemble = RewardEnsemble(
+            self.environments.observation_space,
+            self.environments.action_space,
+            config.reward,
+            seed=integer(config.seed, "reward model"),
+            device=self.agent.compute.device,
+            precision=self.agent.compute.precision,
+        )
+        self.segments = SegmentStore(config.segments.length)
+        self.answers: list[PreferenceRow] = []
+        self.asking = Asking(config, generator(config.seed, "queries"))
+        self.fitting = generator(config.seed, "fitting")
+        self.iteration = 0
+        self.steps = 0
+        self.version = 0
+        self._resume()
+        self.events = EventFile(records.folder / "tensorboard", self.steps)
+
+    def run(self) -> Outcome:
+        """Iterate until the step budget is used up, then score the agent.
+
+        Raises:
+            Stopped: somebody asked for it, or the lease is lost.
+            LearnerError: the run cannot go on.
+        """
+        started, begun = time.monotonic(), self.steps
+        metrics: dict[str, float] = {}
+        while self._rollout_steps():
+            self._await_answers()
+            metrics = self._iterate()
+        seconds = time.monotonic() - started
+        scores = self._score(self.config.evaluation.episodes)
+        return Outcome(
+            steps=self.steps,
+            labels=self.records.queue().total_labels,
+            seconds=seconds,
+            steps_per_second=(self.steps - begun) / seconds,
+            metrics=metrics | scores.metrics(),
+            scores=scores,
+        )
+
+    # -- one iteration, top to bottom ---------------------------------------------------------
+
+    def _iterate(self) -> dict[str, float]:
+        started = time.monotonic()
+        self.control.activity = "collecting"
+        rollout = self._collect()
+
+        self.control.activity = "fitting the reward model"
+        version, metrics = self._fit()
+
+        self.control.activity = "improving the agent"
+        raw = self._raw_rewards(rollout)
+        metrics |= self._improve(rollout, raw)
+
+        self.control.activity = "choosing pairs to ask"
+        questions = self._ask(rollout, raw)
+
+        keep = self._is_milestone()
+        if keep:
+            metrics |= self._score(self.config.evaluation.interim_episodes).metrics()
+        self.iteration += 1
+        metrics |= self._standing(rollout.ends.size / (time.monotonic() - started))
+        self._store(rollout, questions, version, metrics, keep)
+        return metrics
+
+    def _collect(self) -> Rollout:
+        """One rollout; the last is shorter, so that the step budget is never exceeded."""
+        rollout = self.agent.collect(
+            iteration=self.iteration + 1,
+            n_steps=self._rollout_steps(),
+            capture=self._learns,
+            pulse=self.control.pulse,
+        )
+        self.steps += rollout.ends.size
+        self.asking.observe(rollout)
+        return rollout
+
+    def _fit(self) -> tuple[NewVersion | None, dict[str, float]]:
+        """Refit the reward model if there are new answers; what is new is a new version."""
+        if not self._learns or not self._read_answers():
+            return None, {}
+        labels = labelled_pairs(self.answers, self.segments)
+        if not len(labels):
+            return None, {}
+        report = fit(self.ensemble, labels, self.config.reward, self.fitting)
+        self.version += 1
+        # What there was nothing to measure on is left out, not drawn as a zero.
+        metrics = {name: value for name, value in report.metrics.items() if value is not None}
+        version = NewVersion(pack(self.ensemble), len(labels), self.answers[-1].id, metrics)
+        return version, dict(metrics)
+
+    def _raw_rewards(self, rollout: Rollout) -> NDArray[np.float32] | None:
+        """(K, T, N) unnormalised rewards of the whole rollout in one pass.
+
+        Asked about the frames before the actions, so never about the next episode's first.
+        """
+        if not self.version:
+            return None
+        return self.ensemble.raw(rollout.observations, rollout.actions)
+
+    def _improve(self, rollout: Rollout, raw: NDArray[np.float32] | None) -> dict[str, float]:
+        """PPO on the learned reward; none before the first version, there is nothing to learn."""
+        if not self._learns:
+            return self.agent.improve(rollout, rollout.true_rewards, pulse=self.control.pulse)
+        if raw is None:
+            return {}
+        members = self.ensemble.normalise(raw)
+        paid = pay(members, self.config.agent, first_step=self.steps - rollout.ends.size)
+        audit = generator(self.config.seed, f"audit {self.iteration}")
+        return {
+            **self.agent.improve(rollout, paid, pulse=self.control.pulse),
+            **pair_accuracy(rollout, members.mean(axis=0), self.config, audit),
+            "reward_model/reward_mean": float(members.mean()),
+            "reward_model/disagreement": float(members.std(axis=0).mean()),
+        }
+
+    def _ask(self, rollout: Rollout, raw: NDArray[np.float32] | None) -> list[Question]:
+        if not self._learns:
+            return []
+        queue = self.records.queue()
+        count = self.asking.due(
+            self.steps, open_pairs=queue.pending + queue.open, labels=queue.total_labels
+        )
+        return self.asking.choose(rollout, raw, count)
+
+    def _store(
+        self,
+        rollout: Rollout,
+        questions: list[Question],
+        version: NewVersion | None,
+        metrics: dict[str, float],
+        keep: bool,
+    ) -> None:
+        """One transaction; then what the next fit needs is taken from the rollout at hand."""
+        showing = film(self.agent, self.config, policy_step=self.steps) if keep else None
+        asked = self.records.store_iteration(
+            Iteration(
+                number=self.iteration,
+                steps=self.steps,
+                steps_per_second=metrics["time/fps"],
+                queries=[
+                    NewQuery(one.a, one.b, one.selection, answer=one.answer) for one in questions
+                ],
+                metrics=metrics,
+                version=version,
+                checkpoint=self._checkpoint().to_bytes(),
+                keep=keep,
+                showing=showing,
+            ),
+            self.config.teacher.model_dump(mode="json"),
+        )
+        self.events.write(metrics, self.steps)
+        for question, ids in zip(questions, asked, strict=True):
+            for key, segment, window in zip(
+                (ids.a, ids.b), (question.a, question.b), question.windows, strict=True
+            ):
+                seen = rollout.observations[window.t : window.t + window.length, window.env]
+                self._remember(key, segment, seen)
+        self.report(
+            Progress(
+                self.iteration,
+                self.steps,
+                self.config.total_steps,
+                int(metrics["preferences/total"]),
+                metrics["time/fps"],
+                metrics,
+            )
+        )
+
+    # -- what the iteration is made of --------------------------------------------------------
+
+    @property
+    def _learns(self) -> bool:
+        """Whether the reward is learned; otherwise this is plain PPO, the baseline."""
+        return self.config.agent.reward == "learned"
+
+    def _rollout_steps(self) -> int:
+        """Steps per environment that the next rollout may take; 0 when the budget is used up."""
+        left = (self.config.total_steps - self.steps) // self.config.environment.num_envs
+        return min(self.config.agent.n_steps, left)
+
+    def _is_milestone(self) -> bool:
+        """Whether the iteration under way is scored, filmed and kept: every so many."""
+        return self.iteration % self.config.evaluation.every == 0 or not self._rollout_steps()
+
+    def _await_answers(self) -> None:
+        """Wait for people's first answers; later the loop never waits for anybody."""
+        wanted = min(self.config.queries.min_preferences, self.config.queries.budget)
+        if not self._learns or self.version or not self.asking.asked:
+            return
+        self.control.activity = f"awaiting the first {wanted} answers"
+        self.control.wait_until(
+            lambda: self.records.queue().total_labels >= wanted, seconds=ANSWER_POLL_SECONDS
+        )
+
+    def _read_answers(self, until: int | None = None) -> bool:
+        """Take answers stored since the last look; whether there were any, undone ones included.
+
+        Args:
+            until: the last row to take; None = all there are.
+        """
+        last = self.answers[-1].id if self.answers else 0
+        rows = [
+            row for row in self.records.preferences_after(last) if until is None or row.id <= until
+        ]
+        for key in {key for row in rows for key in (row.first, row.second)}:
+            if key not in self.segments:
+                segment = self.records.segment(key)
+                seen = replay(segment.trajectory).observations[segment.window]
+                self._remember(key, segment, seen)
+        self.answers += rows
+        return bool(rows)
+
+    def _remember(self, key: int, segment: Segment, observations: NDArray[Any]) -> None:
+        trajectory = segment.trajectory
+        self.segments.add(key, observations, trajectory.actions[segment.window], trajectory.episode)
+
+    def _score(self, episodes: int) -> Scores:
+        self.control.activity = "scoring the agent"
+        return score(
+            self.agent,
+            self.config,
+            episodes,
+            rewarding=self.ensemble.rewards if self.version else None,
+            pulse=self.control.pulse,
+        )
+
+    def _standing(self, steps_per_second: float) -> dict[str, float]:
+        """Figures of the run itself."""
+        return {
+            "time/fps": steps_per_second,
+            "time/iterations": float(self.iteration),
+            "time/total_timesteps": float(self.steps),
+            "preferences/asked": float(self.asking.asked),
+            "preferences/total": float(self.records.queue().total_labels),
+        }
+
+    # -- checkpoint and resume ----------------------------------------------------------------
+
+    def _checkpoint(self) -> Checkpoint:
+        return Checkpoint(
+            iteration=self.iteration,
+            steps=self.steps,
+            version=self.version,
+            last_preference=self.answers[-1].id if self.answers else 0,
+            agent=self.agent.state_dict(),
+            ensemble=self.ensemble.state_dict(),
+            environments=[
+                self.environments.save(index) for index in range(self.environments.num_envs)
+            ],
+            asking=self.asking.state_dict(),
+            fitting=self.fitting.bit_generator.state,
+        )
+
+    def _resume(self) -> None:
+        """Load the last checkpoint, if the run has one; otherwise begin."""
+        content = self.records.latest_checkpoint()
+        if content is None:
+            self.environments.reset()
+            return
+        checkpoint = Checkpoint.from_bytes(content)
+        self.iteration, self.steps = checkpoint.iteration, checkpoint.steps
+        self.version = checkpoint.version
+        self.agent.load_state_dict(checkpoint.agent)
+        self.ensemble.load_state_dict(checkpoint.ensemble)
+        self.environments.reset()
+        for index, state in enumerate(checkpoint.environments):
+            self.environments.load(index, state)
+        self.asking.load_state_dict(checkpoint.asking)
+        self.fitting.bit_generator.state = checkpoint.fitting
+        self._read_answers(until=checkpoint.last_preference)

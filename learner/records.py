@@ -1,0 +1,397 @@
+"""The one door between the learner and the database.
+
+Each function is one transaction. Large content goes to the artifact store before the row that
+names it, so a kill at any moment leaves at most an artifact that no row mentions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from learner.preferences import PreferenceRow
+from learner.trajectories import Segment, Trajectory
+from server.artifacts import Artifacts
+from server.database import Database
+from server.models import Answer, CommandKind, RunState
+from server.settings import Settings
+from server.store import metrics, people, preferences, queries, runs, trajectories, versions
+
+__all__ = [
+    "CommandKind",
+    "Iteration",
+    "NewQuery",
+    "NewVersion",
+    "RunRecords",
+    "RunState",
+    "Settings",
+    "Workplace",
+]
+
+LEASE_SECONDS = 20.0
+"""A worker that is silent for so long has lost its run."""
+
+
+@dataclass(frozen=True)
+class NewQuery:
+    """A pair to ask; `answer` is a synthetic teacher's ('a', 'b', 'tie', 'incomparable')."""
+
+    a: Segment
+    b: Segment
+    selection: dict[str, Any]
+    priority: float = 0.0
+    answer: str | None = None
+
+
+@dataclass(frozen=True)
+class NewVersion:
+    """A reward model that the agent uses from now on."""
+
+    content: bytes
+    preferences: int
+    last_preference_id: int | None
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """What one iteration leaves behind; stored whole or not at all."""
+
+    number: int
+    steps: int
+    steps_per_second: float | None
+    queries: Sequence[NewQuery]
+    metrics: dict[str, float]
+    version: NewVersion | None
+    checkpoint: bytes
+    keep: bool
+    showing: Trajectory | None
+    """The agent at work on a fixed level, for the video of a kept checkpoint."""
+
+
+@dataclass(frozen=True)
+class AskedPair:
+    """Row ids of a stored query and its segments."""
+
+    query: int
+    a: int
+    b: int
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Workplace:
+    """A database and its artifact store: where runs live."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.database = Database(settings.database_url)
+        self.artifacts = Artifacts(settings.artifacts_url)
+        self.artifacts.prepare()
+
+    def create_run(self, config: dict[str, Any], *, name: str | None = None) -> str:
+        """Store a new run that waits for a worker; return its name.
+
+        The name is the config's, with a number behind it if it is taken.
+        """
+        with self.database.write() as session:
+            run = runs.create_run(
+                session,
+                name=name or runs.unused_name(session, base=config["name"]),
+                environment=config["environment"]["id"],
+                config=config,
+                seed=config["seed"],
+                total_steps=config["total_steps"],
+                label_budget=config["queries"]["budget"],
+                goal=config["goal"],
+                instructions=config["instructions"],
+                now=_now(),
+            )
+            return run.name
+
+    def has_runs(self) -> bool:
+        """Whether any run was ever made here."""
+        with self.database.read() as session:
+            return bool(runs.list_runs(session))
+
+    def unfinished_run(self, config: dict[str, Any]) -> str | None:
+        """The newest run of exactly this config that has not ended; None if there is none."""
+        with self.database.read() as session:
+            return runs.unfinished_run(session, config=config)
+
+    def lease(self, worker: str, *, name: str | None = None) -> RunRecords | None:
+        """Take a run that nobody works on: the named one, or the oldest that waits."""
+        with self.database.write() as session:
+            run_id = runs.get_run(session, name=name).id if name else None
+            run = runs.lease_run(
+                session, worker=worker, now=_now(), seconds=LEASE_SECONDS, run_id=run_id
+            )
+            if run is None:
+                return None
+            return RunRecords(self, run.id, run.name, run.config, worker)
+
+    def check(self) -> None:
+        """Make sure that the database is of this version.
+
+        Raises:
+            DatabaseVersionError: it is not; the message says what to do.
+        """
+        self.database.check_version()
+
+    def close(self) -> None:
+        """Give the database connections back."""
+        self.database.close()
+
+
+class RunRecords:
+    """One leased run, as its worker reads and writes it.
+
+    Attributes:
+        folder: for files that people open, such as TensorBoard's events.
+    """
+
+    def __init__(
+        self, workplace: Workplace, run_id: int, name: str, config: dict[str, Any], worker: str
+    ) -> None:
+        self.workplace = workplace
+        self.run_id = run_id
+        self.name = name
+        self.config = config
+        self.worker = worker
+        self.folder = workplace.settings.var / "runs" / name
+        self._artifacts = workplace.artifacts
+        self._database = workplace.database
+
+    # -- is it alive, and what do people want of it ------------------------------------------
+
+    def heartbeat(self, activity: str) -> list[CommandKind] | None:
+        """Renew the lease, say what the worker does, take new commands in their order.
+
+        Returns:
+            The commands, or None if another worker has taken the run over.
+        """
+        with self._database.write() as session:
+            held = runs.heartbeat(
+                session,
+                run_id=self.run_id,
+                worker=self.worker,
+                now=_now(),
+                seconds=LEASE_SECONDS,
+                activity=activity,
+            )
+            if not held:
+                return None
+            return runs.take_commands(session, run_id=self.run_id, now=_now())
+
+    def set_state(self, state: RunState, reason: str = "") -> None:
+        """Write the run's state and, in one line for people, why."""
+        with self._database.write() as session:
+            runs.set_state(session, run_id=self.run_id, state=state, reason=reason)
+
+    def release(self) -> None:
+        """Give the run back, so that any worker can take it at once."""
+        with self._database.write() as session:
+            runs.release_run(session, run_id=self.run_id, worker=self.worker, now=_now())
+
+    # -- what an iteration reads --------------------------------------------------------------
+
+    def latest_checkpoint(self) -> bytes | None:
+        """Content of the newest checkpoint; None before the first iteration ended."""
+        with self._database.read() as session:
+            row = versions.latest_checkpoint(session, run_id=self.run_id)
+        return None if row is None else self._artifacts.get(row.artifact)
+
+    def preferences_after(self, last_id: int) -> list[PreferenceRow]:
+        """Preferences stored since row `last_id`, oldest first."""
+        with self._database.read() as session:
+            rows = preferences.preferences_after(session, run_id=self.run_id, after_id=last_id)
+        return [
+            PreferenceRow(
+                id=row.id,
+                query=row.query_id,
+                teacher=row.teacher_id,
+                first=row.segment_a_id,
+                second=row.segment_b_id,
+                answer=row.answer.value,
+                replaces=row.replaces_id,
+            )
+            for row in rows
+        ]
+
+    def queue(self) -> queries.QueueCounts:
+        """Pairs by state, and the labels given so far."""
+        with self._database.read() as session:
+            return queries.counts(session, run_id=self.run_id, now=_now())
+
+    def segment(self, segment_id: int) -> Segment:
+        """A stored segment with its recipe."""
+        with self._database.read() as session:
+            found = trajectories.recipe(session, segment_id=segment_id)
+        return self._read(found)
+
+    def _read(self, recipe: trajectories.Recipe) -> Segment:
+        trajectory = Trajectory.from_bytes(self._artifacts.get(recipe.artifact))
+        return Segment(trajectory, recipe.start, recipe.length)
+
+    # -- what an iteration writes -------------------------------------------------------------
+
+    def store_iteration(self, iteration: Iteration, teacher: dict[str, Any]) -> list[AskedPair]:
+        """Store an iteration in one transaction; return the ids of the pairs it asked.
+
+        Args:
+            iteration: everything the iteration made.
+            teacher: settings of the synthetic teacher, for pairs that carry an answer.
+        """
+        checkpoint = self._artifacts.put(iteration.checkpoint)
+        version = iteration.version
+        weights = self._artifacts.put(version.content) if version else None
+        recipes = [self._put_pair(query) for query in iteration.queries]
+        film = iteration.showing
+        showing = self._artifacts.put(film.to_bytes()) if film else None
+        with self._database.write() as session:
+            asked = [
+                self._add_query(session, query, names, iteration.number, teacher)
+                for query, names in zip(iteration.queries, recipes, strict=True)
+            ]
+            if version and weights:
+                versions.add_reward_model(
+                    session,
+                    run_id=self.run_id,
+                    artifact=weights,
+                    iteration=iteration.number,
+                    steps=iteration.steps,
+                    preferences=version.preferences,
+                    last_preference_id=version.last_preference_id,
+                    metrics=version.metrics,
+                    now=_now(),
+                )
+            metrics.add_metrics(
+                session,
+                run_id=self.run_id,
+                step=iteration.steps,
+                values=iteration.metrics,
+                now=_now(),
+            )
+            _, stale = versions.add_checkpoint(
+                session,
+                run_id=self.run_id,
+                iteration=iteration.number,
+                steps=iteration.steps,
+                artifact=checkpoint,
+                kept=iteration.keep,
+                showing=showing,
+                now=_now(),
+            )
+            runs.update_progress(
+                session,
+                run_id=self.run_id,
+                iteration=iteration.number,
+                steps=iteration.steps,
+                steps_per_second=iteration.steps_per_second,
+            )
+        # After the commit: a kill here leaves files that no row names, never the reverse.
+        for name in stale:
+            self._artifacts.delete(name)
+        return asked
+
+    def _put_pair(self, query: NewQuery) -> tuple[str, str]:
+        return (
+            self._artifacts.put(query.a.trajectory.to_bytes()),
+            self._artifacts.put(query.b.trajectory.to_bytes()),
+        )
+
+    def _add_query(
+        self,
+        session: Any,
+        query: NewQuery,
+        names: tuple[str, str],
+        iteration: int,
+        teacher: dict[str, Any],
+    ) -> AskedPair:
+        a, b = (
+            self._add_segment(session, segment, name)
+            for segment, name in zip((query.a, query.b), names, strict=True)
+        )
+        row = queries.add_query(
+            session,
+            run_id=self.run_id,
+            segment_a_id=a,
+            segment_b_id=b,
+            iteration=iteration,
+            priority=query.priority,
+            selection=query.selection,
+            now=_now(),
+        )
+        if query.answer is not None:
+            synthetic = people.synthetic_teacher(
+                session, run_id=self.run_id, name="synthetic", settings=teacher
+            )
+            preferences.record_answer(
+                session,
+                run_id=self.run_id,
+                query_id=row.id,
+                teacher_id=synthetic.id,
+                answer=Answer(query.answer),
+                submission_key=f"query-{row.id}",
+                now=_now(),
+            )
+        return AskedPair(row.id, a, b)
+
+    def _add_segment(self, session: Any, segment: Segment, artifact: str) -> int:
+        trajectory = segment.trajectory
+        parent = trajectories.add_trajectory(
+            session,
+            run_id=self.run_id,
+            artifact=artifact,
+            episode=trajectory.episode,
+            level=trajectory.level,
+            policy_step=trajectory.policy_step,
+            steps=trajectory.steps,
+            true_return=float(trajectory.rewards.sum()),
+            now=_now(),
+        )
+        return trajectories.add_segment(
+            session,
+            run_id=self.run_id,
+            trajectory_id=parent.id,
+            start=segment.start,
+            length=segment.length,
+            true_return=segment.true_return,
+        ).id
+
+    # -- clips and videos, made off the training path -----------------------------------------
+
+    def segments_without_clip(self, limit: int) -> list[tuple[int, Segment]]:
+        """Segments that people wait to see, with their ids, in the order of the queue."""
+        with self._database.read() as session:
+            wanted = trajectories.segments_without_clip(session, run_id=self.run_id, limit=limit)
+        return [(one.segment_id, self._read(one)) for one in wanted]
+
+    def store_clip(self, segment_id: int, video: bytes) -> None:
+        """Store a rendered clip; a pair whose two clips are there opens."""
+        name = self._artifacts.put(video)
+        with self._database.write() as session:
+            trajectories.set_clip(session, segment_id=segment_id, clip=name)
+
+    def clip_failed(self, segment_id: int) -> None:
+        """Set the pairs of a segment that cannot be rendered aside."""
+        with self._database.write() as session:
+            trajectories.clip_failed(session, segment_id=segment_id)
+
+    def checkpoint_without_video(self) -> tuple[int, Trajectory] | None:
+        """The newest kept checkpoint whose video is still to be made, and what it shows."""
+        with self._database.read() as session:
+            row = versions.next_without_video(session, run_id=self.run_id)
+        if row is None or row.showing is None:
+            return None
+        return row.id, Trajectory.from_bytes(self._artifacts.get(row.showing))
+
+    def store_video(self, checkpoint_id: int, video: bytes) -> None:
+        """Store the video of a checkpoint's agent."""
+        name = self._artifacts.put(video)
+        with self._database.write() as session:
+            versions.set_video(session, checkpoint_id=checkpoint_id, video=name)

@@ -1,0 +1,75 @@
+"""Clips and videos, rendered in a process of their own so that training never waits for them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from learner.clips import render_clip, render_trajectory
+from learner.records import RunRecords, Settings, Workplace
+from learner.trajectories import TrajectoryError
+
+IDLE_SECONDS = 0.2
+BATCH = 2
+"""Clips per look at the queue: one pair, so that the newest pair always comes next."""
+
+log = structlog.get_logger()
+
+
+@contextmanager
+def rendering(records: RunRecords) -> Iterator[None]:
+    """Render this run's clips and videos in a child process while the block runs."""
+    # Spawned, not forked: torch's and Procgen's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(
+        target=_render_forever,
+        args=(records.workplace.settings, records.name, records.run_id, os.getpid()),
+        name="renderer",
+        daemon=True,
+    )
+    process.start()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _render_forever(settings: Settings, name: str, run_id: int, parent: int) -> None:
+    """Look for work until terminated or orphaned."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which ends us
+    os.nice(5)
+    workplace = Workplace(settings)
+    records = RunRecords(workplace, run_id, name, {}, "renderer")
+    while os.getppid() == parent:
+        if not render_pending(records):
+            time.sleep(IDLE_SECONDS)
+
+
+def render_pending(records: RunRecords) -> bool:
+    """Render what people wait for next: a pair's clips first, then an agent's video.
+
+    Returns:
+        Whether there was anything to do.
+    """
+    segments = records.segments_without_clip(BATCH)
+    for segment_id, segment in segments:
+        try:
+            records.store_clip(segment_id, render_clip(segment))
+        except TrajectoryError as error:
+            log.error("clip cannot be rendered", segment=segment_id, reason=str(error))
+            records.clip_failed(segment_id)
+    if segments:
+        return True
+    checkpoint = records.checkpoint_without_video()
+    if checkpoint is None:
+        return False
+    checkpoint_id, trajectory = checkpoint
+    records.store_video(checkpoint_id, render_trajectory(trajectory))
+    return True

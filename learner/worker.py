@@ -1,0 +1,137 @@
+"""The worker: leases a run, keeps its heartbeat, obeys commands, trains until the run ends.
+
+Any number of workers, on any hosts, share one database. `clipwise work` runs one.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import traceback
+from collections.abc import Callable
+
+import structlog
+
+from learner.control import Control, Stopped
+from learner.errors import LearnerError
+from learner.loop import Outcome, Progress, TrainingLoop
+from learner.records import CommandKind, RunRecords, RunState, Workplace
+from learner.renderer import rendering
+
+HEARTBEAT_SECONDS = 2.0
+IDLE_SECONDS = 1.0
+LOST = "another worker has taken the run over"
+
+log = structlog.get_logger()
+
+
+def worker_name() -> str:
+    """Names this process: host and process id."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def work(workplace: Workplace, leave: threading.Event) -> None:
+    """Lease runs and train them, one after the other, until `leave` is set."""
+    name = worker_name()
+    while not leave.is_set():
+        records = workplace.lease(name)
+        if records is None:
+            leave.wait(IDLE_SECONDS)
+            continue
+        log.info("run leased", run=records.name, worker=name)
+        try:
+            train(records)
+        except LearnerError as error:
+            log.error("run cannot go on", run=records.name, reason=str(error))
+
+
+def train(
+    records: RunRecords, report: Callable[[Progress], None] = lambda _: None
+) -> Outcome | None:
+    """Train one leased run to its end.
+
+    Args:
+        records: the run, leased by this process.
+        report: told of every finished iteration.
+
+    Returns:
+        What the run came to, or None if it was stopped or taken over.
+
+    Raises:
+        LearnerError: the run cannot go on; its page says why, its last checkpoint stays.
+    """
+    control = Control()
+    try:
+        with Heartbeat(records, control), rendering(records):
+            outcome = TrainingLoop(records, control, report).run()
+        records.set_state(RunState.FINISHED)
+        return outcome
+    except Stopped as stopped:
+        log.info("run left", run=records.name, reason=str(stopped))
+        return None
+    except LearnerError as error:
+        # Somebody can mend it and press resume; nothing stored is overwritten meanwhile.
+        records.set_state(RunState.PAUSED if error.resumable else RunState.FAILED, str(error))
+        raise
+    except Exception as error:
+        # The boundary of the learner's process: recorded for people, then raised for the log.
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{os.path.basename(last.filename)}:{last.lineno}"
+        records.set_state(
+            RunState.FAILED, f"{type(error).__name__} at {place}; the worker's log says more"
+        )
+        raise
+    finally:
+        records.release()
+
+
+class Heartbeat:
+    """A thread that says "alive" every two seconds and hands commands to the loop."""
+
+    def __init__(self, records: RunRecords, control: Control) -> None:
+        self._records = records
+        self._control = control
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> None:
+        self._obey(self._records.heartbeat(self._control.activity))
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            self._obey(self._records.heartbeat(self._control.activity))
+
+    def _obey(self, commands: list[CommandKind] | None) -> None:
+        if commands is None:
+            self._control.stop(LOST)
+            return
+        for command in commands:
+            _OBEY[command](self._records, self._control)
+
+
+def _pause(records: RunRecords, control: Control) -> None:
+    records.set_state(RunState.PAUSED)
+    control.pause()
+
+
+def _resume(records: RunRecords, control: Control) -> None:
+    records.set_state(RunState.RUNNING)
+    control.resume()
+
+
+def _stop(records: RunRecords, control: Control) -> None:
+    records.set_state(RunState.STOPPED)
+    control.stop("stopped on request")
+
+
+_OBEY: dict[CommandKind, Callable[[RunRecords, Control], None]] = {
+    CommandKind.PAUSE: _pause,
+    CommandKind.RESUME: _resume,
+    CommandKind.STOP: _stop,
+}

@@ -1,0 +1,227 @@
+"""The loop on real Procgen: determinism, resume, people's answers, what never reaches the agent."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import select
+
+from learner.agents.ppo import PPOAgent
+from learner.agents.rollouts import Rollout
+from learner.control import Control, Stopped
+from learner.loop import Outcome, Progress, TrainingLoop
+from learner.records import RunRecords, Workplace
+from server.models import Metric, Preference, Query, RewardModel, Segment, Trajectory
+from server.store import assignments, people
+
+Build = Callable[..., dict[str, Any]]
+
+
+def start(workplace: Workplace, config: dict[str, Any]) -> RunRecords:
+    name = workplace.create_run(config)
+    records = workplace.lease("test", name=name)
+    assert records is not None
+    return records
+
+
+def finish(records: RunRecords) -> Outcome:
+    return TrainingLoop(records, Control()).run()
+
+
+def stored(workplace: Workplace) -> dict[str, list[Any]]:
+    """What a run left in the database, without times."""
+    with workplace.database.read() as session:
+        pairs = session.execute(
+            select(Preference.answer, Query.iteration, Query.selection, Segment.start)
+            .join(Query, Query.id == Preference.query_id)
+            .join(Segment, Segment.id == Query.segment_a_id)
+            .order_by(Preference.id)
+        )
+        recipes = session.scalars(select(Trajectory.artifact).order_by(Trajectory.id))
+        metrics = session.execute(
+            select(Metric.name, Metric.step, Metric.value)
+            .where(Metric.name != "time/fps")
+            .order_by(Metric.name, Metric.step)
+        )
+        return {
+            "preferences": [tuple(row) for row in pairs],
+            "recipes": list(recipes),
+            "metrics": [tuple(row) for row in metrics],
+        }
+
+
+def test_the_same_seed_gives_the_same_preferences_and_metrics(
+    make_workplace: Callable[[str], Workplace], tiny: Build
+) -> None:
+    workplaces = [make_workplace("one"), make_workplace("two")]
+    for workplace in workplaces:
+        finish(start(workplace, tiny()))
+    one, two = (stored(workplace) for workplace in workplaces)
+    assert len(one["preferences"]) == 16
+    assert one == two
+
+
+def test_another_seed_gives_other_pairs(
+    make_workplace: Callable[[str], Workplace], tiny: Build
+) -> None:
+    one, two = make_workplace("one"), make_workplace("two")
+    finish(start(one, tiny()))
+    finish(start(two, tiny(seed=4)))
+    assert stored(one)["recipes"] != stored(two)["recipes"]
+
+
+def test_a_run_left_in_mid_iteration_ends_as_an_unbroken_one(
+    make_workplace: Callable[[str], Workplace], tiny: Build
+) -> None:
+    unbroken, broken = make_workplace("unbroken"), make_workplace("broken")
+    finish(start(unbroken, tiny()))
+    records = start(broken, tiny())
+    pulses = iter(range(10**6))
+    for leave_at in (55, 120, 60):
+        control = Control()
+
+        def pulse(control: Control = control, at: int = next(pulses) + leave_at) -> None:
+            if next(pulses) >= at:
+                control.stop("test")
+            Control.pulse(control)
+
+        control.pulse = pulse  # type: ignore[method-assign]
+        with pytest.raises(Stopped):
+            TrainingLoop(records, control).run()
+    finish(records)
+    assert stored(broken) == stored(unbroken)
+
+
+def test_the_step_budget_is_kept_and_every_step_counted(workplace: Workplace, tiny: Build) -> None:
+    outcome = finish(start(workplace, tiny(total_steps=1000)))
+    assert outcome.steps == 1000  # three rollouts of 320 steps, and a short one of 40
+
+
+def test_no_more_labels_than_the_budget(workplace: Workplace, tiny: Build) -> None:
+    outcome = finish(start(workplace, tiny()))
+    assert outcome.labels == 16
+
+
+def test_the_true_reward_never_reaches_agent_or_reward_model(
+    make_workplace: Callable[[str], Workplace], tiny: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Poisoned between oracle and training, it changes nothing (peers: a leak of rl-teacher)."""
+    clean, poisoned = make_workplace("clean"), make_workplace("poisoned")
+    weights = []
+    improve = PPOAgent.improve
+
+    def poison(self: PPOAgent, rollout: Rollout, rewards: Any, **kwargs: Any) -> Any:
+        hidden = replace(rollout, true_rewards=np.full_like(rollout.true_rewards, np.nan))
+        return improve(self, hidden, rewards, **kwargs)
+
+    for workplace in (clean, poisoned):
+        loop = TrainingLoop(start(workplace, tiny()), Control())
+        loop.run()
+        weights.append(loop.agent.policy.state_dict())
+        monkeypatch.setattr(PPOAgent, "improve", poison)
+    assert weights[0].keys() == weights[1].keys()
+    assert all((weights[0][key] == weights[1][key]).all() for key in weights[0])
+
+
+def test_the_baseline_learns_from_the_true_reward_and_asks_nothing(
+    workplace: Workplace, tiny: Build
+) -> None:
+    outcome = finish(start(workplace, tiny(agent={"reward": "true"})))
+    assert outcome.labels == 0
+    assert stored(workplace)["preferences"] == []
+    assert "train/loss" in outcome.metrics
+
+
+class Labeller:
+    """A person's answers through the store, as the server gives them."""
+
+    def __init__(self, workplace: Workplace, run_id: int) -> None:
+        self.workplace, self.run_id = workplace, run_id
+        with workplace.database.write() as session:
+            self.person = people.local_person(session, now=datetime.now(UTC)).id
+
+    def answer(self, side: assignments.Side, key: str) -> int:
+        now = datetime.now(UTC)
+        with self.workplace.database.write() as session:
+            (leased, *_) = assignments.next_assignments(
+                session, run_id=self.run_id, person_id=self.person, now=now, seconds=60, count=1
+            )
+            row = assignments.submit(
+                session,
+                assignment_id=leased.id,
+                person_id=self.person,
+                side=side,
+                seconds=1.0,
+                submission_key=key,
+                now=now,
+            )
+            return row.id
+
+    def undo(self) -> None:
+        with self.workplace.database.write() as session:
+            assignments.withdraw(
+                session,
+                person_id=self.person,
+                run_id=self.run_id,
+                submission_key="undo",
+                now=datetime.now(UTC),
+                seconds=60,
+            )
+
+
+def test_the_loop_waits_for_the_first_answers_and_fits_what_was_not_undone(
+    workplace: Workplace, tiny: Build
+) -> None:
+    config = tiny(
+        teacher={"kind": "person"},
+        queries={"min_preferences": 3, "open_target": 5, "initial": 5, "budget": 16},
+    )
+    records = start(workplace, config)
+    reported: list[Progress] = []
+    first = threading.Event()
+
+    def report(progress: Progress) -> None:
+        reported.append(progress)
+        first.set()
+
+    outcomes: list[Outcome] = []
+    loop = TrainingLoop(records, Control(), report)
+    trainer = threading.Thread(target=lambda: outcomes.append(loop.run()), daemon=True)
+    trainer.start()
+    assert first.wait(60)
+    for segment_id, _ in records.segments_without_clip(100):
+        records.store_clip(segment_id, b"not looked at here")
+    labeller = Labeller(workplace, records.run_id)
+    labeller.answer("left", "1")
+    labeller.answer("right", "2")
+    labeller.undo()
+    assert len(reported) == 1, "trained before the first answers that count"
+    labeller.answer("tie", "3")
+    labeller.answer("incomparable", "4")
+    trainer.join(120)
+    assert outcomes
+    with workplace.database.read() as session:
+        fitted = session.scalars(select(RewardModel).order_by(RewardModel.version)).first()
+    assert fitted is not None
+    # left and tie; the undone and the incomparable answers are no labels
+    assert fitted.preferences == 2
+
+
+def test_every_stored_recipe_names_an_artifact_that_replays(
+    workplace: Workplace, tiny: Build
+) -> None:
+    from learner.replay import verify
+
+    records = start(workplace, tiny())
+    finish(records)
+    with workplace.database.read() as session:
+        ids = list(session.scalars(select(Segment.id)))
+    assert len(ids) == 32
+    for segment_id in ids:
+        verify(records.segment(segment_id).trajectory)
