@@ -14,6 +14,8 @@ class Line:
     label: str
     style: str = "main"
     smooth: bool = True
+    band: tuple[str, str] | None = None
+    """Metrics of the lower and upper end of its interval."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,9 @@ class Chart:
 
     @property
     def names(self) -> list[str]:
-        """The metrics it needs."""
-        return [line.name for line in self.lines]
+        """The metrics it needs: its lines, then the ends of their intervals."""
+        lines = [line.name for line in self.lines]
+        return lines + [name for line in self.lines for name in line.band or ()]
 
     @property
     def script(self) -> dict[str, Any]:
@@ -54,12 +57,14 @@ class Chart:
         return {key: value for key, value in asdict(self).items() if key in kept}
 
 
+UNSEEN_INTERVAL = ("evaluation/return_test_low", "evaluation/return_test_high")
+
 RETURNS = Chart(
     key="return",
     title="Return per episode",
     unit="true reward",
     lines=(
-        Line("evaluation/return_test", "unseen levels", smooth=False),
+        Line("evaluation/return_test", "unseen levels", smooth=False, band=UNSEEN_INTERVAL),
         Line("evaluation/return_train", "training levels", "second", smooth=False),
         Line("rollout/ep_rew_mean", "while training", "third"),
     ),
@@ -72,7 +77,7 @@ ACCURACY = Chart(
     unit="share of decided pairs",
     lines=(
         Line("reward_model/accuracy_heldout", "reward model"),
-        Line("evaluation/clock_accuracy", "clock alone", "second"),
+        Line("evaluation/clock_accuracy", "clock alone", "second", smooth=False),
     ),
     empty="Shows after the first fit; that needs a few answers.",
     format="percent",

@@ -203,7 +203,8 @@ class Feeds:
     def of(self, run_id: int) -> Feed:
         """The run's feed."""
         for idle in [key for key, feed in self._feeds.items() if not feed.watchers]:
-            del self._feeds[idle]
+            if idle != run_id:
+                del self._feeds[idle]
         return self._feeds.setdefault(run_id, Feed(self.site, run_id))
 
 

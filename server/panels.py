@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from server.charts import RETURNS, UNSEEN_INTERVAL
 from server.models import Answer, Checkpoint, CommandKind, RewardModel, Run, RunState
 from server.store import metrics, queries, runs
 from server.store import pulse as pulses
@@ -20,7 +21,7 @@ RATE_WINDOW = timedelta(minutes=5)
 NEWEST_VERSIONS = 5
 NEWEST_VIDEOS = 9
 SPARKLINE_POINTS = 40
-UNSEEN = "evaluation/return_test"
+UNSEEN = RETURNS.lines[0].name
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,8 @@ class Row:
     budget: int
     returns: tuple[float, ...]
     """Return on unseen levels at each evaluation, thinned, oldest first."""
+    interval: tuple[float, float] | None
+    """The newest one's 95 % interval."""
     created_at: datetime
 
 
@@ -144,16 +147,22 @@ def read_rows(s: Session, *, now: datetime) -> list[Row]:
             standing=read_standing(s, run=summary.run, now=now),
             answers=summary.answers,
             budget=summary.run.label_budget,
-            returns=_returns(s, summary.run.id),
+            returns=tuple(_curve(s, summary.run.id, UNSEEN)),
+            interval=_interval(s, summary.run.id),
             created_at=summary.run.created_at,
         )
         for summary in runs.list_runs(s)
     ]
 
 
-def _returns(s: Session, run_id: int) -> tuple[float, ...]:
-    found = metrics.series(s, run_id=run_id, names=[UNSEEN], max_points=SPARKLINE_POINTS)
-    return tuple(value for _, value in found[UNSEEN])
+def _curve(s: Session, run_id: int, name: str) -> list[float]:
+    found = metrics.series(s, run_id=run_id, names=[name], max_points=SPARKLINE_POINTS)
+    return [value for _, value in found[name]]
+
+
+def _interval(s: Session, run_id: int) -> tuple[float, float] | None:
+    low, high = (_curve(s, run_id, name)[-1:] for name in UNSEEN_INTERVAL)
+    return (low[0], high[0]) if low and high else None
 
 
 def read_panels(s: Session, *, run: Run, now: datetime) -> Panels:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import StringConstraints
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from server import charts, events, panels
@@ -23,6 +24,8 @@ router = APIRouter(include_in_schema=False)
 
 CSV_NAMES = 50
 """Most metrics in one CSV."""
+
+MetricName = Annotated[str, StringConstraints(max_length=100, pattern=r"^[^\x00]+$")]
 
 
 @router.get("/")
@@ -81,7 +84,7 @@ def metrics_page(request: Request, site: SiteDep, name: str) -> Response:
 
 @router.get("/runs/{name}/metrics.csv")
 def metrics_csv(
-    site: SiteDep, name: str, names: Annotated[list[str], Query(max_length=CSV_NAMES)]
+    site: SiteDep, name: str, names: Annotated[list[MetricName], Query(max_length=CSV_NAMES)]
 ) -> Response:
     """Every point of the named metrics: one row per step, one column per metric."""
     with site.database.read() as s:

@@ -3,7 +3,8 @@
  * numbers below and a table for those who cannot see the picture.
  *
  * A chart is a <figure data-chart='{...}'> that the server wrote (templates/runs/_chart.html):
- *   { format, best, range, lines: [{ name, label, style, smooth }], baselines: [{ value, label }] }
+ *   { format, best, range, lines: [{ name, label, style, smooth, band }], baselines: [{ value, label }] }
+ * where a line's band names the metrics of the two ends of its interval.
  */
 
 import { emptySeries, figures, merge, smooth, thin, MOST_POINTS, valueAt } from "./series.js";
@@ -52,7 +53,8 @@ class Chart {
     this.element = element;
     this.group = group;
     this.spec = JSON.parse(element.dataset.chart);
-    this.series = new Map(this.spec.lines.map((line) => [line.name, emptySeries()]));
+    const names = this.spec.lines.flatMap((line) => [line.name, ...(line.band ?? [])]);
+    this.series = new Map(names.map((name) => [name, emptySeries()]));
     this.frame = element.querySelector("[data-plot]");
     this.plot = null;
     this.table = element.querySelector("details");
@@ -65,14 +67,14 @@ class Chart {
   }
 
   receive(points, reset) {
-    for (const line of this.spec.lines) {
-      const sent = points[line.name];
-      const before = reset ? emptySeries() : this.series.get(line.name);
+    for (const [name, known] of this.series) {
+      const sent = points[name];
+      const before = reset ? emptySeries() : known;
       const added = sent ? { steps: sent[0], values: sent[1] } : emptySeries();
       const merged = merge(before, added);
       // Thinned only once in a while, so that a long-watched line keeps its detail.
       const tooMany = merged.steps.length > 2 * MOST_POINTS;
-      this.series.set(line.name, tooMany ? thin(merged) : merged);
+      this.series.set(name, tooMany ? thin(merged) : merged);
     }
   }
 
@@ -102,14 +104,29 @@ class Chart {
     this.draw();
   }
 
-  /** Aligned columns: steps, then raw and smoothed values of each line. */
+  /** Aligned columns: steps, then of each line raw and smoothed values and its band's ends. */
   data() {
-    const tables = this.spec.lines.map((line) => {
+    const tables = this.spec.lines.flatMap((line) => {
       const series = this.series.get(line.name);
       const share = line.smooth ? this.group.halfLifeShare : 0;
-      return [series.steps, series.values, smooth(series, share)];
+      const ends = (line.band ?? []).map((name) => this.series.get(name));
+      return [
+        [series.steps, series.values, smooth(series, share)],
+        ...ends.map((end) => [end.steps, end.values]),
+      ];
     });
     return uPlot.join(tables);
+  }
+
+  /** Where the ends of a line's interval stand in the data: [upper, lower]. */
+  bands() {
+    let column = 1;
+    return this.spec.lines.flatMap((line) => {
+      column += 2 + (line.band?.length ?? 0);
+      if (!line.band) return [];
+      const fill = this.color(`--chart-${line.style}-band`);
+      return [{ series: [column - 1, column - 2], fill }];
+    });
   }
 
   color(name) {
@@ -138,7 +155,7 @@ class Chart {
         y: { range: (_, low, high) => this.valueRange(low, high) },
       },
       axes: [
-        { ...axis, size: 26, gap: 4, space: 70, values: (_, ticks) => ticks.map((tick) => (tick === 0 ? "0 steps" : formatSteps(tick))) },
+        { ...axis, size: 28, gap: 8, space: 70, values: (_, ticks) => ticks.map((tick) => (tick === 0 ? "0 steps" : formatSteps(tick))) },
         {
           ...axis,
           size: 52,
@@ -148,6 +165,7 @@ class Chart {
         },
       ],
       series: [{}, ...this.spec.lines.flatMap((line) => this.strokes(line))],
+      bands: this.bands(),
       hooks: {
         draw: [(plot) => this.drawBaselines(plot, font)],
         setCursor: [(plot) => this.showCursor(plot)],
@@ -165,6 +183,7 @@ class Chart {
   strokes(line) {
     const color = this.color(`--chart-${line.style}`);
     const pale = this.color(`--chart-${line.style}-pale`);
+    const end = { stroke: "transparent", width: 0, spanGaps: true, points: { show: false } };
     const dots = { size: 5, stroke: color, fill: color, show: fewPoints };
     return [
       { stroke: pale, width: 1, spanGaps: true, points: dots },
@@ -175,6 +194,7 @@ class Chart {
         spanGaps: true,
         points: { show: false },
       },
+      ...(line.band ?? []).map(() => end),
     ];
   }
 
