@@ -12,6 +12,7 @@ from server.models import Answer, Preference, Run
 from server.schemas import AssignmentOut, Desk, PreferenceOut, ProgressOut, Side, WithdrawOut
 from server.store import assignments, labelling, queries
 from server.store.assignments import Assignment
+from server.store.progress import progress as progress_of
 from server.waiting import waiting_line
 
 
@@ -33,7 +34,7 @@ def lay(
 
 def progress(s: Session, *, run_id: int, person_id: int, now: datetime) -> ProgressOut:
     """Count a person's own answers."""
-    own = assignments.progress(s, run_id=run_id, person_id=person_id, now=now)
+    own = progress_of(s, run_id=run_id, person_id=person_id, now=now)
     newest = labelling.newest_answer(s, run_id=run_id, person_id=person_id)
     return ProgressOut(
         today=own.today,

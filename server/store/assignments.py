@@ -1,31 +1,65 @@
 """Assignments: pairs leased to people, and what people do with them.
 
-A query has `answers_wanted` slots. An answer that counts takes one, and so does an assignment until
-it expires. Within one transaction call `submit` or `withdraw` before `next_assignments` (see
-`locks`).
+Within one transaction call `submit` or `withdraw` before `next_assignments` (see `locks`).
 """
 
 from __future__ import annotations
 
 import math
 import random
-import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Select, func, insert, literal, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session, aliased
 
 from server import models
 from server.errors import Conflict, Forbidden, Invalid, NotFound
-from server.models import Answer, Preference, Query, QueryState, Run, Segment, Teacher
+from server.models import Answer, Preference, Query, QueryState, Segment, Teacher
 from server.store.locks import lock_answers, lock_person
 from server.store.people import teacher_for_person
 from server.store.preferences import check_key, effective, refuse_second, settle, with_key
+from server.store.slots import has_free_slot, take_slot
 
 Side = Literal["left", "right", "tie", "incomparable"]
-_RECENT = 100
+
+_A, _B = aliased(Segment), aliased(Segment)
+_VIEWS = (
+    select(models.Assignment, Query.run_id, _A.id, _A.clip, _B.id, _B.clip)
+    .join(Query, Query.id == models.Assignment.query_id)
+    .join(_A, _A.id == Query.segment_a_id)
+    .join(_B, _B.id == Query.segment_b_id)
+    .where(models.Assignment.id.in_(bindparam("ids", expanding=True)))
+)
+_WITH_QUERY = select(models.Assignment, Query).join(Query, Query.id == models.Assignment.query_id)
+_HELD = (
+    _WITH_QUERY.where(
+        Query.run_id == bindparam("run_id"),
+        Query.state == QueryState.OPEN,
+        models.Assignment.person_id == bindparam("person_id"),
+        models.Assignment.closed_at.is_(None),
+    )
+    .order_by(models.Assignment.id)
+    .with_for_update(of=Query, skip_locked=True, key_share=True)
+    .execution_options(populate_existing=True)
+)
+_LOCKED = (
+    _WITH_QUERY.where(models.Assignment.id == bindparam("id"))
+    .with_for_update(of=Query, key_share=True)
+    .execution_options(populate_existing=True)
+)
+_LAST = (
+    select(Preference)
+    .where(
+        Preference.run_id == bindparam("run_id"),
+        Preference.teacher_id == bindparam("teacher_id"),
+        effective(),
+    )
+    .order_by(Preference.id.desc())
+    .limit(1)
+)
 
 
 @dataclass(frozen=True)
@@ -49,23 +83,6 @@ class Assignment:
     right_clip: str
 
 
-@dataclass(frozen=True)
-class Progress:
-    """What one person has done in a run; withdrawn answers do not count.
-
-    Attributes:
-        today: answers since midnight in the zone of `now`.
-        total: answers in all.
-        median_seconds: of the newest hundred; None before the first.
-        left: labels that the run still wants, from anybody.
-    """
-
-    today: int
-    total: int
-    median_seconds: float | None
-    left: int
-
-
 def next_assignments(
     s: Session,
     *,
@@ -85,23 +102,19 @@ def next_assignments(
     lock_person(s, person_id)
     expires_at = now + timedelta(seconds=seconds)
     held = _renewed(s, run_id=run_id, person_id=person_id, now=now, expires_at=expires_at)
-    passed_over: set[int] = set()
+    sides = rng or random.SystemRandom()
     while len(held) < count:
-        query_id = s.scalar(_candidate(run_id, person_id, now, passed_over))
-        if query_id is None:
-            break
-        leased = _lease(
+        taken = take_slot(
             s,
-            query_id=query_id,
+            run_id=run_id,
             person_id=person_id,
+            a_on_left=sides.random() < 0.5,
             now=now,
             expires_at=expires_at,
-            a_on_left=(rng or random.SystemRandom()).random() < 0.5,
         )
-        if leased is None:
-            passed_over.add(query_id)
-        else:
-            held.append(leased)
+        if taken is None:
+            break
+        held.append(taken.id)
     return _views(s, held[:count])
 
 
@@ -115,12 +128,9 @@ def renew(
         Conflict: it is closed, or others have it now. An answer to it is kept all the same.
     """
     assignment, query = _own(s, assignment_id, person_id)
-    lock_answers(s, query.run_id)
-    query = _locked_query(s, query.id)
-    s.refresh(assignment)
     if assignment.closed_at is not None or query.state is not QueryState.OPEN:
         raise Conflict("this pair is closed; load the next one")
-    if assignment.expires_at < now and not _has_slot(s, query.id, now):
+    if assignment.expires_at < now and not has_free_slot(s, query_id=query.id, now=now):
         raise Conflict("this pair has gone to somebody else; your answer is kept all the same")
     assignment.expires_at = now + timedelta(seconds=seconds)
     s.flush()
@@ -163,15 +173,12 @@ def submit(
         raise Invalid("seconds must be a number that is not negative")
     assignment, query = _own(s, assignment_id, person_id)
     answer = _answer(side, a_on_left=assignment.a_on_left)
-    lock_answers(s, query.run_id)
     teacher = teacher_for_person(s, person_id=person_id)
     earlier = with_key(s, teacher_id=teacher.id, submission_key=submission_key)
     if earlier is not None:
         if (earlier.assignment_id, earlier.answer) != (assignment_id, answer):
             raise Conflict("this submission key was used for another answer; make a new key")
         return earlier
-    query = _locked_query(s, query.id)
-    s.refresh(assignment)
     refuse_second(s, query_id=query.id, teacher_id=teacher.id)
     preference = Preference(
         run_id=query.run_id,
@@ -217,191 +224,99 @@ def withdraw(
     """
     check_key(submission_key)
     teacher = teacher_for_person(s, person_id=person_id)
-    answered = _to_withdraw(s, teacher, run_id, preference_id)
-    run = run_id if answered is None else answered.run_id
-    if run is not None:
-        lock_answers(s, run)
-        answered = _to_withdraw(s, teacher, run_id, preference_id)
+    if preference_id is not None:
+        run_id = _given(s, teacher, preference_id).run_id
+    if run_id is None:
+        raise Invalid("name the answer to take back, or the run to take the last one back in")
+    lock_answers(s, run_id)
     withdrawal = with_key(s, teacher_id=teacher.id, submission_key=submission_key)
     if withdrawal is not None:
         same = preference_id in (None, withdrawal.replaces_id)
         if withdrawal.answer is not Answer.WITHDRAWN or not same:
             raise Conflict("this submission key was used for an answer; make a new key")
         return withdrawal, _open_view(s, withdrawal.assignment_id)
+    if preference_id is None:
+        answered = s.scalar(_LAST, {"run_id": run_id, "teacher_id": teacher.id})
+    else:
+        answered = _given(s, teacher, preference_id)
     if answered is None:
         raise NotFound("there is no answer to take back")
     return _withdraw(s, answered, submission_key, now, seconds)
 
 
-def progress(s: Session, *, run_id: int, person_id: int, now: datetime) -> Progress:
-    """What a person has done in a run, and what the run still wants."""
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    own = (
-        select(Preference)
-        .join(Teacher, Teacher.id == Preference.teacher_id)
-        .where(Preference.run_id == run_id, Teacher.person_id == person_id, effective())
-        .subquery()
+def _withdraw(
+    s: Session, answered: Preference, submission_key: str, now: datetime, seconds: float
+) -> tuple[Preference, Assignment | None]:
+    counts = select(Preference.id).where(Preference.id == answered.id, effective())
+    if answered.assignment_id is None or s.scalar(counts) is None:
+        raise Conflict("this answer was taken back already")
+    assignment, query = s.execute(_LOCKED, {"id": answered.assignment_id}).one()
+    withdrawal = Preference(
+        run_id=answered.run_id,
+        query_id=answered.query_id,
+        teacher_id=answered.teacher_id,
+        assignment_id=answered.assignment_id,
+        answer=Answer.WITHDRAWN,
+        a_on_left=answered.a_on_left,
+        replaces_id=answered.id,
+        submission_key=submission_key,
+        created_at=now,
     )
-    total, today = s.execute(
-        select(
-            func.count(),
-            func.count().filter(own.c.created_at >= midnight),
-        ).select_from(own)
-    ).one()
-    recent = s.scalars(
-        select(own.c.seconds)
-        .where(own.c.seconds.is_not(None))
-        .order_by(own.c.id.desc())
-        .limit(_RECENT)
-    ).all()
-    labels = s.scalar(
-        select(func.count()).select_from(Preference).where(Preference.run_id == run_id, effective())
-    )
-    budget = s.scalar(select(Run.label_budget).where(Run.id == run_id))
-    return Progress(
-        today=today,
-        total=total,
-        median_seconds=statistics.median(recent) if recent else None,
-        left=max(0, (budget or 0) - (labels or 0)),
-    )
+    s.add(withdrawal)
+    s.flush()
+    settle(s, query=query)
+    if query.state is QueryState.OPEN:
+        assignment.closed_at = None
+        assignment.expires_at = now + timedelta(seconds=seconds)
+        s.flush()
+    return withdrawal, _open_view(s, assignment.id)
 
 
-def _taken(now: datetime) -> ColumnElement[int]:
-    """Slots of a query that are in use: answers that count and assignments not expired."""
-    answers = (
-        select(func.count(Preference.id))
-        .where(Preference.query_id == Query.id, effective())
-        .correlate(Query)
-        .scalar_subquery()
-    )
-    held = (
-        select(func.count(models.Assignment.id))
-        .where(
-            models.Assignment.query_id == Query.id,
-            models.Assignment.closed_at.is_(None),
-            models.Assignment.expires_at >= now,
-        )
-        .correlate(Query)
-        .scalar_subquery()
-    )
-    return answers + held
+def _own(s: Session, assignment_id: int, person_id: int) -> tuple[models.Assignment, Query]:
+    """A person's assignment and its query, locked together with the run's answers."""
+    found = s.execute(
+        select(models.Assignment.person_id, Query.run_id)
+        .join(Query, Query.id == models.Assignment.query_id)
+        .where(models.Assignment.id == assignment_id)
+    ).one_or_none()
+    if found is None:
+        raise NotFound(f"no assignment {assignment_id}")
+    if found.person_id != person_id:
+        raise Forbidden("this pair was given to somebody else")
+    lock_answers(s, found.run_id)
+    assignment, query = s.execute(_LOCKED, {"id": assignment_id}).one()
+    return assignment, query
 
 
-def _has_slot(s: Session, query_id: int, now: datetime) -> bool:
-    free = select(Query.id).where(Query.id == query_id, _taken(now) < Query.answers_wanted)
-    return s.scalar(free) is not None
-
-
-def _candidate(run_id: int, person_id: int, now: datetime, passed_over: set[int]) -> Select[int]:
-    """The next query for a person, locked."""
-    answered = (
-        select(Preference.id)
-        .join(Teacher, Teacher.id == Preference.teacher_id)
-        .where(Preference.query_id == Query.id, Teacher.person_id == person_id, effective())
-        .exists()
-    )
-    held = (
-        select(models.Assignment.id)
-        .where(
-            models.Assignment.query_id == Query.id,
-            models.Assignment.person_id == person_id,
-            models.Assignment.closed_at.is_(None),
-        )
-        .exists()
-    )
-    return (
-        select(Query.id)
-        .where(
-            Query.run_id == run_id,
-            Query.state == QueryState.OPEN,
-            Query.id.not_in(passed_over),
-            _taken(now) < Query.answers_wanted,
-            ~answered,
-            ~held,
-        )
-        .order_by(Query.iteration.desc(), Query.priority.desc(), Query.id)
-        .limit(1)
-        .with_for_update(of=Query, skip_locked=True, key_share=True)
-    )
-
-
-def _lease(
-    s: Session,
-    *,
-    query_id: int,
-    person_id: int,
-    now: datetime,
-    expires_at: datetime,
-    a_on_left: bool,
-) -> int | None:
-    """Take a slot of a locked query, if one is still free.
-
-    PostgreSQL looks for the candidate in the state before it got the lock; only this second look,
-    taken while the lock is held, sees what its last holder did.
-    """
-    row = select(
-        literal(query_id),
-        literal(person_id),
-        literal(a_on_left),
-        literal(now, models.UtcDateTime()),
-        literal(expires_at, models.UtcDateTime()),
-    ).where(
-        select(Query.id)
-        .where(
-            Query.id == query_id,
-            Query.state == QueryState.OPEN,
-            _taken(now) < Query.answers_wanted,
-        )
-        .exists()
-    )
-    columns = ["query_id", "person_id", "a_on_left", "leased_at", "expires_at"]
-    return s.scalar(
-        insert(models.Assignment).from_select(columns, row).returning(models.Assignment.id)
-    )
+def _given(s: Session, teacher: Teacher, preference_id: int) -> Preference:
+    preference = s.get(Preference, preference_id)
+    if preference is None:
+        raise NotFound(f"no answer {preference_id}")
+    if preference.teacher_id != teacher.id:
+        raise Forbidden("this answer is somebody else's")
+    return preference
 
 
 def _renewed(
     s: Session, *, run_id: int, person_id: int, now: datetime, expires_at: datetime
 ) -> list[int]:
     """Renew what a person holds, oldest first; an expired one only if its slot is still free."""
-    own = s.execute(
-        select(models.Assignment, Query)
-        .join(Query, Query.id == models.Assignment.query_id)
-        .where(
-            Query.run_id == run_id,
-            Query.state == QueryState.OPEN,
-            models.Assignment.person_id == person_id,
-            models.Assignment.closed_at.is_(None),
-        )
-        .order_by(models.Assignment.id)
-        .with_for_update(of=Query, skip_locked=True, key_share=True)
-        .execution_options(populate_existing=True)
-    )
+    own = s.execute(_HELD, {"run_id": run_id, "person_id": person_id}).all()
     held = []
-    for assignment, query in own.all():
-        if assignment.expires_at < now and not _has_slot(s, query.id, now):
+    for assignment, query in own:
+        if assignment.expires_at < now and not has_free_slot(s, query_id=query.id, now=now):
             assignment.closed_at = now
             continue
         assignment.expires_at = expires_at
-        s.flush()
         held.append(assignment.id)
     s.flush()
     return held
 
 
-def _views(s: Session, assignment_ids: list[int]) -> list[Assignment]:
+def _views(s: Session, assignment_ids: Sequence[int]) -> list[Assignment]:
     """Assignments with their clips, in the given order."""
-    a, b = aliased(Segment), aliased(Segment)
-    rows = s.execute(
-        select(models.Assignment, Query.run_id, a.id, a.clip, b.id, b.clip)
-        .join(Query, Query.id == models.Assignment.query_id)
-        .join(a, a.id == Query.segment_a_id)
-        .join(b, b.id == Query.segment_b_id)
-        .where(models.Assignment.id.in_(assignment_ids))
-        .execution_options(populate_existing=True)
-    )
     views = {}
-    for row, run_id, a_id, a_clip, b_id, b_clip in rows:
+    for row, run_id, a_id, a_clip, b_id, b_clip in s.execute(_VIEWS, {"ids": assignment_ids}):
         sides = [(a_id, a_clip or ""), (b_id, b_clip or "")]
         (left_id, left_clip), (right_id, right_clip) = sides if row.a_on_left else sides[::-1]
         views[row.id] = Assignment(
@@ -424,24 +339,6 @@ def _open_view(s: Session, assignment_id: int | None) -> Assignment | None:
     return _views(s, [row.id])[0] if row is not None and row.closed_at is None else None
 
 
-def _own(s: Session, assignment_id: int, person_id: int) -> tuple[models.Assignment, Query]:
-    assignment = s.get(models.Assignment, assignment_id)
-    if assignment is None:
-        raise NotFound(f"no assignment {assignment_id}")
-    if assignment.person_id != person_id:
-        raise Forbidden("this pair was given to somebody else")
-    return assignment, s.get_one(Query, assignment.query_id)
-
-
-def _locked_query(s: Session, query_id: int) -> Query:
-    return s.scalars(
-        select(Query)
-        .where(Query.id == query_id)
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    ).one()
-
-
 def _answer(side: str, *, a_on_left: bool) -> Answer:
     match side:
         case "left":
@@ -453,48 +350,3 @@ def _answer(side: str, *, a_on_left: bool) -> Answer:
         case "incomparable":
             return Answer.INCOMPARABLE
     raise Invalid("side must be left, right, tie or incomparable")
-
-
-def _to_withdraw(
-    s: Session, teacher: Teacher, run_id: int | None, preference_id: int | None
-) -> Preference | None:
-    if preference_id is None:
-        return s.scalar(
-            select(Preference)
-            .where(Preference.run_id == run_id, Preference.teacher_id == teacher.id, effective())
-            .order_by(Preference.id.desc())
-            .limit(1)
-        )
-    preference = s.get(Preference, preference_id)
-    if preference is not None and preference.teacher_id != teacher.id:
-        raise Forbidden("this answer is somebody else's")
-    return preference
-
-
-def _withdraw(
-    s: Session, answered: Preference, submission_key: str, now: datetime, seconds: float
-) -> tuple[Preference, Assignment | None]:
-    query = _locked_query(s, answered.query_id)
-    counts = select(Preference.id).where(Preference.id == answered.id, effective())
-    if s.scalar(counts) is None:
-        raise Conflict("this answer was taken back already")
-    withdrawal = Preference(
-        run_id=answered.run_id,
-        query_id=answered.query_id,
-        teacher_id=answered.teacher_id,
-        assignment_id=answered.assignment_id,
-        answer=Answer.WITHDRAWN,
-        a_on_left=answered.a_on_left,
-        replaces_id=answered.id,
-        submission_key=submission_key,
-        created_at=now,
-    )
-    s.add(withdrawal)
-    s.flush()
-    settle(s, query=query)
-    assignment = s.get(models.Assignment, answered.assignment_id)
-    if assignment is not None and query.state is QueryState.OPEN:
-        assignment.closed_at = None
-        assignment.expires_at = now + timedelta(seconds=seconds)
-        s.flush()
-    return withdrawal, _open_view(s, answered.assignment_id)

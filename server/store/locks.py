@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 
 from server.models import Person
 
+_ANSWERS = 41_072  # any number: these locks are ours among the database's advisory locks
+
 
 def lock_answers(s: Session, run_id: int) -> None:
     """Let one transaction at a time change a run's answers.
@@ -23,7 +25,5 @@ def lock_answers(s: Session, run_id: int) -> None:
 
 def lock_person(s: Session, person_id: int) -> None:
     """Let one request at a time act for a person, so that two tabs cannot race."""
-    s.execute(select(Person.id).where(Person.id == person_id).with_for_update(key_share=True))
-
-
-_ANSWERS = 41_072
+    if s.get_bind().dialect.name == "postgresql":
+        s.execute(select(Person.id).where(Person.id == person_id).with_for_update(key_share=True))

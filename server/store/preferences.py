@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, and_, bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
 from server.errors import Conflict, Invalid, NotFound
@@ -38,11 +38,30 @@ class PreferenceRow:
     created_at: datetime
 
 
-def effective(table: type[Preference] = Preference) -> ColumnElement[bool]:
+_LATER = aliased(Preference)
+_EFFECTIVE = and_(
+    Preference.answer != Answer.WITHDRAWN,
+    ~select(_LATER.id).where(_LATER.replaces_id == Preference.id).correlate(Preference).exists(),
+)
+_WITH_KEY = select(Preference).where(
+    Preference.teacher_id == bindparam("teacher_id"),
+    Preference.submission_key == bindparam("key"),
+)
+_ANSWERED = select(Preference.id).where(
+    Preference.query_id == bindparam("query_id"),
+    Preference.teacher_id == bindparam("teacher_id"),
+    _EFFECTIVE,
+)
+_ANSWERS = (
+    select(func.count())
+    .select_from(Preference)
+    .where(Preference.query_id == bindparam("query_id"), _EFFECTIVE)
+)
+
+
+def effective() -> ColumnElement[bool]:
     """The condition under which a preference counts."""
-    later = aliased(Preference)
-    replaced = select(later.id).where(later.replaces_id == table.id).exists()
-    return and_(table.answer != Answer.WITHDRAWN, ~replaced)
+    return _EFFECTIVE
 
 
 def preferences_after(s: Session, *, run_id: int, after_id: int = 0) -> list[PreferenceRow]:
@@ -123,11 +142,7 @@ def check_key(submission_key: str) -> None:
 
 def with_key(s: Session, *, teacher_id: int, submission_key: str) -> Preference | None:
     """What a teacher stored under a submission key."""
-    return s.scalar(
-        select(Preference).where(
-            Preference.teacher_id == teacher_id, Preference.submission_key == submission_key
-        )
-    )
+    return s.scalar(_WITH_KEY, {"teacher_id": teacher_id, "key": submission_key})
 
 
 def refuse_second(s: Session, *, query_id: int, teacher_id: int) -> None:
@@ -136,22 +151,14 @@ def refuse_second(s: Session, *, query_id: int, teacher_id: int) -> None:
     Raises:
         Conflict: an answer that counts is there already.
     """
-    answered = s.scalar(
-        select(Preference.id).where(
-            Preference.query_id == query_id, Preference.teacher_id == teacher_id, effective()
-        )
-    )
+    answered = s.scalar(_ANSWERED, {"query_id": query_id, "teacher_id": teacher_id})
     if answered is not None:
         raise Conflict("this pair is answered already; undo that answer to change it")
 
 
 def settle(s: Session, *, query: Query) -> None:
     """Close a query with answers enough, or open one that has lost an answer again."""
-    answers = s.scalar(
-        select(func.count())
-        .select_from(Preference)
-        .where(Preference.query_id == query.id, effective())
-    )
+    answers = s.scalar(_ANSWERS, {"query_id": query.id})
     enough = (answers or 0) >= query.answers_wanted
     if enough and query.state in (QueryState.PENDING, QueryState.OPEN):
         query.state = QueryState.CLOSED

@@ -9,36 +9,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from server import models
 from server.errors import Invalid
-from server.models import Answer, Preference, Query, QueryState, Segment
-from server.store.assignments import Assignment as Assignment
-from server.store.assignments import (
-    Progress,
-    Side,
-    give_back,
-    next_assignments,
-    progress,
-    renew,
-    submit,
-    withdraw,
-)
+from server.models import Answer, Assignment, Preference, Query, QueryState, Segment
 from server.store.preferences import effective
-
-__all__ = [
-    "Assignment",
-    "Progress",
-    "QueueCounts",
-    "Side",
-    "add_query",
-    "counts",
-    "give_back",
-    "next_assignments",
-    "progress",
-    "renew",
-    "submit",
-    "withdraw",
-]
 
 
 @dataclass(frozen=True)
@@ -118,13 +91,13 @@ def counts(s: Session, *, run_id: int, now: datetime) -> QueueCounts:
     )
     leased = s.scalar(
         select(func.count())
-        .select_from(models.Assignment)
-        .join(Query, Query.id == models.Assignment.query_id)
+        .select_from(Assignment)
+        .join(Query, Query.id == Assignment.query_id)
         .where(
             Query.run_id == run_id,
             Query.state == QueryState.OPEN,
-            models.Assignment.closed_at.is_(None),
-            models.Assignment.expires_at >= now,
+            Assignment.closed_at.is_(None),
+            Assignment.expires_at >= now,
         )
     )
     labels = s.execute(

@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime
 
 from server.database import Database
-from server.store import queries
+from server.store import assignments, queries
 
 
 def label(database: Database, run_id: int, person_id: int) -> None:
@@ -19,7 +19,7 @@ def label(database: Database, run_id: int, person_id: int) -> None:
     while True:
         now = datetime.now(UTC)
         with database.write() as s:
-            pairs = queries.next_assignments(
+            pairs = assignments.next_assignments(
                 s, run_id=run_id, person_id=person_id, count=1, now=now, seconds=120
             )
         if not pairs:
@@ -29,7 +29,7 @@ def label(database: Database, run_id: int, person_id: int) -> None:
             time.sleep(0.01)  # the last pairs are in other hands
             continue
         with database.write() as s:
-            answer = queries.submit(
+            answer = assignments.submit(
                 s,
                 assignment_id=pairs[0].id,
                 person_id=person_id,

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from server.database import Database
 from server.models import Base, Person, Preference, Run
-from server.store import queries, runs, trajectories
+from server.store import assignments, progress, queries, runs, trajectories
 from server.store.assignments import Assignment
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -92,7 +92,7 @@ class Scene:
 
     def next(self, person_id: int, count: int = 1, seconds: float = 120) -> list[Assignment]:
         with self.write() as s:
-            return queries.next_assignments(
+            return assignments.next_assignments(
                 s,
                 run_id=self.run_id,
                 person_id=person_id,
@@ -102,10 +102,10 @@ class Scene:
             )
 
     def submit(
-        self, assignment: Assignment, side: queries.Side = "left", key: str | None = None
+        self, assignment: Assignment, side: assignments.Side = "left", key: str | None = None
     ) -> Preference:
         with self.write() as s:
-            return queries.submit(
+            return assignments.submit(
                 s,
                 assignment_id=assignment.id,
                 person_id=assignment.person_id,
@@ -119,7 +119,7 @@ class Scene:
         self, person_id: int, key: str, preference_id: int | None = None
     ) -> tuple[Preference, Assignment | None]:
         with self.write() as s:
-            return queries.withdraw(
+            return assignments.withdraw(
                 s,
                 run_id=self.run_id,
                 preference_id=preference_id,
@@ -129,9 +129,9 @@ class Scene:
                 seconds=120,
             )
 
-    def progress(self, person_id: int) -> queries.Progress:
+    def progress(self, person_id: int) -> progress.Progress:
         with self.database.read() as s:
-            return queries.progress(s, run_id=self.run_id, person_id=person_id, now=self.now)
+            return progress.progress(s, run_id=self.run_id, person_id=person_id, now=self.now)
 
     def counts(self) -> queries.QueueCounts:
         with self.database.read() as s:

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from server import models
 from server.errors import Conflict, Forbidden, Invalid, NotFound
 from server.models import Answer, Preference, Query, QueryState
-from server.store import queries, trajectories
+from server.store import assignments, progress, trajectories
 
 if TYPE_CHECKING:
     from conftest import Scene
@@ -158,12 +158,12 @@ def test_renewal_keeps_a_pair(scene: Scene) -> None:
     for _ in range(3):
         scene.later(100)
         with scene.write() as s:
-            queries.renew(s, assignment_id=pair.id, person_id=ada, now=scene.now, seconds=120)
+            assignments.renew(s, assignment_id=pair.id, person_id=ada, now=scene.now, seconds=120)
     assert scene.next(bob) == []
     scene.later(121)
     assert len(scene.next(bob)) == 1
     with scene.write() as s, pytest.raises(Conflict, match="gone to somebody else"):
-        queries.renew(s, assignment_id=pair.id, person_id=ada, now=scene.now, seconds=120)
+        assignments.renew(s, assignment_id=pair.id, person_id=ada, now=scene.now, seconds=120)
 
 
 def test_a_pair_given_back_goes_to_others_at_once(scene: Scene) -> None:
@@ -172,10 +172,10 @@ def test_a_pair_given_back_goes_to_others_at_once(scene: Scene) -> None:
     (pair,) = scene.next(ada)
     for _ in range(2):
         with scene.write() as s:
-            queries.give_back(s, assignment_id=pair.id, person_id=ada, now=scene.now)
+            assignments.give_back(s, assignment_id=pair.id, person_id=ada, now=scene.now)
     assert len(scene.next(bob)) == 1
     with scene.write() as s, pytest.raises(Conflict, match="closed"):
-        queries.renew(s, assignment_id=pair.id, person_id=ada, now=scene.now, seconds=120)
+        assignments.renew(s, assignment_id=pair.id, person_id=ada, now=scene.now, seconds=120)
 
 
 def test_nobody_gets_a_pair_twice_that_wants_several_answers(scene: Scene) -> None:
@@ -247,7 +247,7 @@ def test_answers_that_cannot_be_are_refused(scene: Scene) -> None:
     ]
     for change, error in wrong:
         with scene.write() as s, pytest.raises(error):
-            queries.submit(s, **{**good, **change})
+            assignments.submit(s, **{**good, **change})
     assert scene.total(Preference) == 0
 
 
@@ -317,7 +317,7 @@ def test_undo_of_a_pair_set_aside_brings_nothing_back(scene: Scene) -> None:
 def test_progress_counts_what_stands(scene: Scene) -> None:
     scene.ask(4)
     ada, bob = scene.person("ada"), scene.person("bob")
-    assert scene.progress(ada) == queries.Progress(0, 0, None, 20)
+    assert scene.progress(ada) == progress.Progress(0, 0, None, 20)
     first, second, third = scene.next(ada, count=3)
     scene.submit(first)
     scene.later(86_400)
@@ -325,7 +325,7 @@ def test_progress_counts_what_stands(scene: Scene) -> None:
     scene.submit(third)
     scene.undo(ada, "u")
     scene.submit(scene.next(bob)[0])
-    assert scene.progress(ada) == queries.Progress(today=1, total=2, median_seconds=2.0, left=17)
+    assert scene.progress(ada) == progress.Progress(today=1, total=2, median_seconds=2.0, left=17)
 
 
 def test_a_kill_in_mid_transaction_leaves_no_half_answer(scene: Scene, database_url: str) -> None:
@@ -335,9 +335,9 @@ def test_a_kill_in_mid_transaction_leaves_no_half_answer(scene: Scene, database_
 import os, signal
 from datetime import UTC, datetime
 from server.database import Database
-from server.store import queries
+from server.store import assignments
 with Database({database_url!r}).write() as s:
-    queries.submit(s, assignment_id={pair.id}, person_id={pair.person_id}, side="left",
+    assignments.submit(s, assignment_id={pair.id}, person_id={pair.person_id}, side="left",
                    seconds=1.0, submission_key="k", now=datetime.now(UTC))
     os.kill(os.getpid(), signal.SIGKILL)
 """
