@@ -34,7 +34,7 @@ def waiting_line(
     if rendering:
         return "The next clips are being made. A few seconds until the next pair."
     if next_in is None:
-        return "The agent is playing. The first pair comes when it has played enough."
+        return "The agent is playing. The next pair comes when it has played enough."
     if next_in < 1:
         return "The agent is playing. The next pair is due any moment."
     return f"The agent is playing. About {_rounded(next_in)} until the next pair."

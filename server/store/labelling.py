@@ -42,7 +42,7 @@ def shown_clip(
     ).one_or_none()
     if row is None:
         raise NotFound(f"no assignment {assignment_id}")
-    assignment, query = row.tuple()
+    assignment, query = row
     if assignment.person_id != person_id:
         raise Forbidden("this pair was given to somebody else")
     is_a = (side == "left") == assignment.a_on_left

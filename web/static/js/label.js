@@ -34,6 +34,7 @@ let undoing = false;
 
 function ask() {
   clearTimeout(askTimer);
+  if (document.hidden) return Promise.resolve(); // nobody looks: hold no pairs
   asking ??= takePairs().finally(() => {
     asking = null;
     if (queue.length < PAIRS) askTimer = setTimeout(ask, ASK_AGAIN_MS);
@@ -73,7 +74,8 @@ function arrange() {
   }
   const loaded = stages.find((stage) => stage.assignment?.id === current.id);
   const stage = loaded ?? stages.find((one) => one !== last);
-  if (!loaded) stage.load(current);
+  if (loaded) loaded.assignment = current; // after an undo it knows the earlier answer
+  else stage.load(current);
   if (stage !== shown) show(stage);
   const other = stages.find((one) => one !== stage);
   // The last pair stays in sight until the one on show has its first frame.
@@ -179,19 +181,31 @@ function scheduleRenewal() {
   setTimeout(() => renew().finally(scheduleRenewal), (leaseSeconds * 1000) / 3);
 }
 
-for (const stage of stages) {
-  stage.addEventListener("broken", () => {
-    if (outbox.offline || !navigator.onLine) return;
-    const lost = stage.assignment;
-    stage.clear();
-    queue = queue.filter((one) => one.id !== lost.id);
-    view.line("A clip of a pair is gone. That pair is set aside.");
-    if (shown === stage) shown = null;
-    if (last === stage) last = null;
-    arrange();
-    ask();
-  });
+// A clip did not load: the connection is lost, this browser can't play it, or it is gone.
+async function mend(stage) {
+  const lost = stage.assignment;
+  const found = await Promise.all(
+    [lost.left, lost.right].map((address) => fetch(address).catch(() => ({ status: 0 }))),
+  );
+  if (found.every(({ ok }) => ok)) {
+    view.line("This browser can't play the clips (MP4 with H.264). Try another one.");
+    return;
+  }
+  if (!found.some(({ status }) => status === 404)) {
+    view.line("The server can't be reached. Clips come again when it is back.");
+    setTimeout(() => stage.assignment === lost && stage.load(lost), ASK_AGAIN_MS);
+    return;
+  }
+  stage.clear();
+  queue = queue.filter((one) => one.id !== lost.id);
+  if (shown === stage) shown = null;
+  if (last === stage) last = null;
+  arrange();
+  await ask();
+  view.line("A clip of a pair is gone. That pair is set aside.");
 }
+
+for (const stage of stages) stage.addEventListener("broken", () => mend(stage));
 
 outbox.addEventListener("stored", () => ask());
 outbox.addEventListener("refused", ({ detail }) => {
@@ -223,5 +237,4 @@ listen({ answer, actions, view });
 if (view.hasInstructions && !recall(`seen.${run}`, false)) view.help.showModal();
 remember(`seen.${run}`, true);
 
-ask();
-scheduleRenewal();
+ask().finally(scheduleRenewal);

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+
+from server.app import Server, create_app
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SYSTEM_BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+MISSING = (
+    "NO BROWSER: the browser tests need Chromium or Chrome. "
+    "Install one (Debian: apt install chromium) or run: playwright install chromium"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium or Chrome, else Playwright's own."""
+    system = next(filter(None, map(shutil.which, SYSTEM_BROWSERS)), None)
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=system, args=ARGUMENTS)
+        except Error as error:
+            # CI without a browser must be red, not quietly smaller.
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"{MISSING}\n{error}")
+            pytest.skip(MISSING)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def site(workplace: Any) -> Iterator[str]:
+    """A real server on a free port over the workplace's database; gives its address."""
+    app = create_app(workplace.settings)
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="on")
+    server = Server(config, app.state.stop)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        assert time.monotonic() < deadline, "the server did not start in time"
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    app.state.stop.set()
+    server.should_exit = True
+    thread.join(timeout=10)
+    assert not thread.is_alive(), "the server did not stop"
+
+
+@dataclass
+class Watch:
+    """What a page must not do: complain, reach for other hosts."""
+
+    site: str
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    expected: tuple[str, ...] = ()
+
+    def look(self, page: Page) -> None:
+        page.on("console", lambda message: self._heard(message.type, message.text))
+        page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        page.on("request", lambda request: self.requests.append(request.url))
+
+    def _heard(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning") and not any(part in text for part in self.expected):
+            self.complaints.append(f"{kind}: {text}")
+
+    def foreign(self) -> list[str]:
+        return [url for url in self.requests if not url.startswith((self.site, "data:", "blob:"))]
+
+
+@pytest.fixture
+def watch(site: str) -> Watch:
+    return Watch(site)
+
+
+@pytest.fixture
+def new_page(browser: Browser, site: str, watch: Watch) -> Iterator[Any]:
+    """Open pages in fresh contexts; at the end none may have complained."""
+    contexts: list[BrowserContext] = []
+
+    def open_page(**options: Any) -> Page:
+        options = {"viewport": {"width": 1200, "height": 800}, "base_url": site} | options
+        context = browser.new_context(**options)
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        page = context.new_page()
+        watch.look(page)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert watch.complaints == []
+    assert watch.foreign() == []
+
+
+@pytest.fixture
+def page(new_page: Any) -> Page:
+    page: Page = new_page()
+    return page
