@@ -22,8 +22,7 @@ class Control:
         self._go = threading.Event()
         self._go.set()
         self._stopped: str | None = None
-        self.paused_seconds = 0.0
-        """Time spent in blocked pulses; no part of the run's speed."""
+        self._paused_seconds = 0.0
         self.activity = "starting"
         """What the worker does now, in one word or two; shown beside the heartbeat."""
 
@@ -31,6 +30,10 @@ class Control:
     def paused(self) -> bool:
         """Whether the loop is to hold still."""
         return not self._go.is_set()
+
+    def clock(self) -> float:
+        """Seconds from any fixed moment, pauses left out; for speeds."""
+        return time.monotonic() - self._paused_seconds
 
     def pause(self) -> None:
         """Let the next pulse block."""
@@ -54,7 +57,7 @@ class Control:
         if self.paused:
             began = time.monotonic()
             self._go.wait()
-            self.paused_seconds += time.monotonic() - began
+            self._paused_seconds += time.monotonic() - began
         if self._stopped is not None:
             raise Stopped(self._stopped)
 

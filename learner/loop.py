@@ -7,7 +7,6 @@ the run goes on from the last one as if nothing had happened.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -110,7 +109,7 @@ class TrainingLoop:
         self.iteration = 0
         self.steps = 0
         self.version = 0
-        self._resume()
+        self._unscored = self._resume()
         self.events = EventFile(records.folder / "tensorboard", self.steps)
 
     def run(self) -> Outcome:
@@ -120,12 +119,12 @@ class TrainingLoop:
             Stopped: somebody asked for it, or the lease is lost.
             LearnerError: the run cannot go on.
         """
-        started, begun = time.monotonic(), self.steps
-        metrics: dict[str, float] = {}
+        started, begun = self.control.clock(), self.steps
+        metrics = self._score_checkpoint() if self._unscored else {}
         while self._rollout_steps():
             self._await_answers()
             metrics = self._iterate()
-        seconds = time.monotonic() - started
+        seconds = self.control.clock() - started
         scores = self._score(self.config.evaluation.episodes)
         return Outcome(
             steps=self.steps,
@@ -139,7 +138,7 @@ class TrainingLoop:
     # -- one iteration, top to bottom ---------------------------------------------------------
 
     def _iterate(self) -> dict[str, float]:
-        started = time.monotonic()
+        started = self.control.clock()
         self.control.activity = "collecting"
         rollout = self._collect()
 
@@ -153,12 +152,21 @@ class TrainingLoop:
         self.control.activity = "choosing pairs to ask"
         questions = self._ask(rollout, raw)
 
-        keep = self._is_milestone()
-        if keep:
-            metrics |= self._score(self.config.evaluation.interim_episodes).metrics()
         self.iteration += 1
-        metrics |= self._standing(rollout.ends.size / (time.monotonic() - started))
-        self._store(rollout, questions, version, metrics, keep)
+        metrics |= self._standing(rollout.ends.size / (self.control.clock() - started))
+        self._store(rollout, questions, version, metrics)
+        if self._is_milestone():
+            metrics |= self._score_checkpoint()
+        self.report(
+            Progress(
+                self.iteration,
+                self.steps,
+                self.config.total_steps,
+                int(metrics["preferences/total"]),
+                metrics["time/fps"],
+                metrics,
+            )
+        )
         return metrics
 
     def _collect(self) -> Rollout:
@@ -227,10 +235,8 @@ class TrainingLoop:
         questions: list[Question],
         version: NewVersion | None,
         metrics: dict[str, float],
-        keep: bool,
     ) -> None:
         """One transaction; then what the next fit needs is taken from the rollout at hand."""
-        showing = film(self.agent, self.config, policy_step=self.steps) if keep else None
         asked = self.records.store_iteration(
             Iteration(
                 number=self.iteration,
@@ -242,8 +248,7 @@ class TrainingLoop:
                 metrics=metrics,
                 version=version,
                 checkpoint=self._checkpoint().to_bytes(),
-                keep=keep,
-                showing=showing,
+                keep=self._is_milestone(),
             ),
             self.config.teacher.model_dump(mode="json"),
         )
@@ -254,16 +259,6 @@ class TrainingLoop:
             ):
                 seen = rollout.observations[window.t : window.t + window.length, window.env]
                 self._remember(key, segment, seen)
-        self.report(
-            Progress(
-                self.iteration,
-                self.steps,
-                self.config.total_steps,
-                int(metrics["preferences/total"]),
-                metrics["time/fps"],
-                metrics,
-            )
-        )
 
     # -- what the iteration is made of --------------------------------------------------------
 
@@ -278,8 +273,9 @@ class TrainingLoop:
         return min(self.config.agent.n_steps, left)
 
     def _is_milestone(self) -> bool:
-        """Whether the iteration under way is scored, filmed and kept: every so many."""
-        return self.iteration % self.config.evaluation.every == 0 or not self._rollout_steps()
+        """Whether the last iteration is kept, scored and filmed: the first, and every so many."""
+        regular = (self.iteration - 1) % self.config.evaluation.every == 0
+        return regular or not self._rollout_steps()
 
     def _await_answers(self) -> None:
         """Wait for people's first answers; later the loop never waits for anybody."""
@@ -323,6 +319,14 @@ class TrainingLoop:
             pulse=self.control.pulse,
         )
 
+    def _score_checkpoint(self) -> dict[str, float]:
+        """Score and film the agent of the newest checkpoint; its pairs are out already."""
+        metrics = self._score(self.config.evaluation.interim_episodes).metrics()
+        showing = film(self.agent, self.config, policy_step=self.steps)
+        self.records.store_scores(self.steps, metrics, showing)
+        self.events.write(metrics, self.steps)
+        return metrics
+
     def _standing(self, steps_per_second: float) -> dict[str, float]:
         """Figures of the run itself."""
         return {
@@ -350,16 +354,18 @@ class TrainingLoop:
             fitting=self.fitting.bit_generator.state,
         )
 
-    def _resume(self) -> None:
-        """Load the last checkpoint, if the run has one; otherwise begin."""
-        content = self.records.latest_checkpoint()
-        if content is None:
+    def _resume(self) -> bool:
+        """Load the last checkpoint, if the run has one; whether it is still to be scored."""
+        latest = self.records.latest_checkpoint()
+        if latest is None:
             self.environments.reset()
-            return
-        checkpoint = Checkpoint.from_bytes(content)
+            return False
+        checkpoint = Checkpoint.from_bytes(latest.content)
         self.iteration, self.steps = checkpoint.iteration, checkpoint.steps
         self.version = checkpoint.version
         self.agent.load_state_dict(checkpoint.agent)
+        # Chosen when the run began; another precision would round differently.
+        self.ensemble.precision = self.agent.compute.precision
         self.ensemble.load_state_dict(checkpoint.ensemble)
         self.environments.reset()
         for index, state in enumerate(checkpoint.environments):
@@ -367,3 +373,4 @@ class TrainingLoop:
         self.asking.load_state_dict(checkpoint.asking)
         self.fitting.bit_generator.state = checkpoint.fitting
         self._read_answers(until=checkpoint.last_preference)
+        return latest.unscored

@@ -67,8 +67,20 @@ class Iteration:
     version: NewVersion | None
     checkpoint: bytes
     keep: bool
-    showing: Trajectory | None
-    """The agent at work on a fixed level, for the video of a kept checkpoint."""
+    """Whether later iterations leave the checkpoint where it is; kept ones are scored."""
+
+
+@dataclass(frozen=True)
+class LatestCheckpoint:
+    """Where a run goes on from.
+
+    Attributes:
+        content: as `store_iteration` was given it.
+        unscored: whether the run was left between keeping this checkpoint and scoring it.
+    """
+
+    content: bytes
+    unscored: bool
 
 
 @dataclass(frozen=True)
@@ -199,11 +211,14 @@ class RunRecords:
 
     # -- what an iteration reads --------------------------------------------------------------
 
-    def latest_checkpoint(self) -> bytes | None:
-        """Content of the newest checkpoint; None before the first iteration ended."""
+    def latest_checkpoint(self) -> LatestCheckpoint | None:
+        """The newest checkpoint; None before the first iteration ended."""
         with self._database.read() as session:
             row = versions.latest_checkpoint(session, run_id=self.run_id)
-        return None if row is None else self._artifacts.get(row.artifact)
+        if row is None:
+            return None
+        unscored = row.kept and row.showing is None
+        return LatestCheckpoint(self._artifacts.get(row.artifact), unscored)
 
     def preferences_after(self, last_id: int) -> list[PreferenceRow]:
         """Preferences stored since row `last_id`, oldest first."""
@@ -250,8 +265,6 @@ class RunRecords:
         version = iteration.version
         weights = self._artifacts.put(version.content) if version else None
         recipes = [self._put_pair(query) for query in iteration.queries]
-        film = iteration.showing
-        showing = self._artifacts.put(film.to_bytes()) if film else None
         with self._database.write() as session:
             asked = [
                 self._add_query(session, query, names, iteration.number, teacher)
@@ -283,7 +296,6 @@ class RunRecords:
                 steps=iteration.steps,
                 artifact=checkpoint,
                 kept=iteration.keep,
-                showing=showing,
                 now=_now(),
             )
             runs.update_progress(
@@ -297,6 +309,15 @@ class RunRecords:
         for name in stale:
             self._artifacts.delete(name)
         return asked
+
+    def store_scores(self, steps: int, values: dict[str, float], showing: Trajectory) -> None:
+        """Add the scores of the newest checkpoint's agent, and the agent at work for its video."""
+        artifact = self._artifacts.put(showing.to_bytes())
+        with self._database.write() as session:
+            row = versions.latest_checkpoint(session, run_id=self.run_id)
+            assert row is not None, "scores come after their iteration"
+            versions.set_showing(session, checkpoint_id=row.id, showing=artifact)
+            metrics.add_metrics(session, run_id=self.run_id, step=steps, values=values, now=_now())
 
     def _put_pair(self, query: NewQuery) -> tuple[str, str]:
         return (

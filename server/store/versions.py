@@ -61,12 +61,9 @@ def add_checkpoint(
     steps: int,
     artifact: str,
     kept: bool,
-    showing: str | None = None,
     now: datetime,
 ) -> tuple[Checkpoint, list[str]]:
     """Add a checkpoint in place of the earlier ones that are not kept, and of its own iteration's.
-
-    `showing` names an episode of this agent, for its video.
 
     Returns:
         The checkpoint, and the artifacts that no row names any more; delete them after the commit.
@@ -88,7 +85,6 @@ def add_checkpoint(
         steps=steps,
         artifact=artifact,
         kept=kept,
-        showing=showing,
         created_at=now,
     )
     s.add(checkpoint)
@@ -133,17 +129,31 @@ def next_without_video(s: Session, *, run_id: int) -> Checkpoint | None:
     )
 
 
+def set_showing(s: Session, *, checkpoint_id: int, showing: str) -> None:
+    """Name an episode of a checkpoint's agent, as a recipe for its video.
+
+    Raises:
+        NotFound: the checkpoint has given way to a later one.
+    """
+    _checkpoint(s, checkpoint_id).showing = showing
+    s.flush()
+
+
 def set_video(s: Session, *, checkpoint_id: int, video: str) -> None:
     """Name the video of a checkpoint's agent.
 
     Raises:
         NotFound: the checkpoint has given way to a later one.
     """
+    _checkpoint(s, checkpoint_id).video = video
+    s.flush()
+
+
+def _checkpoint(s: Session, checkpoint_id: int) -> Checkpoint:
     checkpoint = s.get(Checkpoint, checkpoint_id)
     if checkpoint is None:
         raise NotFound(f"no checkpoint {checkpoint_id}")
-    checkpoint.video = video
-    s.flush()
+    return checkpoint
 
 
 def get_video(s: Session, *, checkpoint_id: int) -> str:
