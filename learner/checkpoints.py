@@ -13,11 +13,13 @@ from typing import Any
 
 import torch
 
+from learner.errors import LearnerError
+
 FORMAT = 1
 """Raised when the content changes; a checkpoint of another format is refused."""
 
 
-class CheckpointError(ValueError):
+class CheckpointError(LearnerError):
     """A checkpoint that cannot be gone on from; the message says what to do."""
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from learner.errors import LearnerError
 from learner.replay import frame_rate, replay_people
 from learner.trajectories import Segment, Trajectory
 
@@ -24,7 +25,7 @@ _QUALITY = "20"
 _KEY_FRAME_SECONDS = 2.0  # what a browser decodes at most when it steps back one frame
 
 
-class MissingCodec(RuntimeError):
+class MissingCodec(LearnerError):
     """The video library lacks the H.264 encoder."""
 
 

@@ -12,8 +12,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from learner.errors import LearnerError
 
-class ConfigError(ValueError):
+
+class ConfigError(LearnerError):
     """A configuration that cannot be used; the message is one line that says what to change."""
 
 

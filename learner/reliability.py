@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logit
 
+from learner.errors import LearnerError
+
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
@@ -23,7 +25,7 @@ PRIOR_ACCURACY = 0.9
 PRIOR_STRENGTH = 5.0
 
 
-class ReliabilityError(ValueError):
+class ReliabilityError(LearnerError):
     """Answers that no reliability can be estimated from; the message is one line."""
 
 

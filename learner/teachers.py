@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from learner.config import TeacherConfig
+from learner.errors import LearnerError
 
 Answer = Literal["a", "b", "tie", "incomparable"]
 
@@ -32,7 +33,7 @@ TEACHERS: Mapping[str, TeacherConfig] = {
 }
 
 
-class TeacherError(ValueError):
+class TeacherError(LearnerError):
     """True rewards that no teacher can judge; the message is one line."""
 
 

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from learner.errors import LearnerError
+
 # What NumPy and zipfile raise on content that is cut short, altered or something else.
 _UNREADABLE = (
     OSError,
@@ -35,7 +37,7 @@ _UNREADABLE = (
 )
 
 
-class TrajectoryError(ValueError):
+class TrajectoryError(LearnerError):
     """A stored trajectory that cannot be read or does not replay as it was recorded."""
 
 

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
+from learner.errors import LearnerError
+
 Split = Literal["train", "test"]
 Info = dict[str, Any]
 Step = tuple[NDArray[Any], NDArray[np.float32], NDArray[np.bool_], list[Info]]
@@ -26,7 +28,7 @@ Step = tuple[NDArray[Any], NDArray[np.float32], NDArray[np.bool_], list[Info]]
 NOTHING: Info = {}  # the info of every environment that has nothing to say
 
 
-class UnavailableEnvironment(ValueError):
+class UnavailableEnvironment(LearnerError):
     """An environment that cannot be made here; the message says what to install or change."""
 
 

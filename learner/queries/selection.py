@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
 
+from learner.errors import LearnerError
+
 Strategy = Literal["uniform", "disagreement", "entropy", "bald", "kcenter", "hybrid"]
 
 Floats = NDArray[np.floating[Any]]
@@ -23,7 +25,7 @@ Indices = NDArray[np.int64]
 _CENTRES = 256
 
 
-class SelectionError(ValueError):
+class SelectionError(LearnerError):
     """A selection that cannot be made; the message is one line."""
 
 
