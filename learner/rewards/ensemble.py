@@ -69,7 +69,7 @@ class RewardEnsemble:
         self.device = torch.device(device)
         self.precision: Precision = precision
         self.inputs = Inputs(observation_space, action_space, config.use_action).to(self.device)
-        self.holdouts = [HoldOut(config.holdout) for _ in range(config.members)]
+        self.holdouts = [HoldOut() for _ in range(config.members)]
         self.teacher_noise: dict[int, float] = {}
         self.version = 0
         self.reset(seed)

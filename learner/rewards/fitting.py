@@ -99,7 +99,7 @@ def fit(
     if draft.version and not config.warm_start:
         draft.reset(int(rng.integers(2**31)))
     draft.inputs.standardise(_observations(labels))
-    splits = [holdout.split(labels, rng) for holdout in draft.holdouts]
+    splits = [holdout.split(labels, config.holdout, rng) for holdout in draft.holdouts]
     floors = torch.from_numpy(_floors(draft, labels)).to(draft.device)
     noise = InputNoise(config.input_noise, draft.device, rng)
     job = _Fit(draft, labels, floors, unlabelled, noise, rng)

@@ -27,19 +27,24 @@ class HoldOut:
     """The episodes one member has seen, and on which side of its split they are.
 
     Attributes:
-        share: of the labels to be held out (1/e in Christiano 2017).
         sides: True = held out, by episode name.
     """
 
-    share: float
     sides: dict[str, bool] = field(default_factory=dict)
 
-    def split(self, labels: LabelledPairs, rng: np.random.Generator) -> tuple[Mask, Mask]:
+    def split(
+        self, labels: LabelledPairs, share: float, rng: np.random.Generator
+    ) -> tuple[Mask, Mask]:
         """Give new episodes a side and sort the labels.
 
         Episodes that are compared with one another, directly or through others, go to one
         side together, so that no label is lost. Only where nearly all are linked (few, long
         episodes) are links cut: labels with an episode on either side are then used by neither.
+
+        Args:
+            labels: all labels of this fit.
+            share: of them to be held out (1/e in Christiano 2017).
+            rng: decides which of the new episodes.
 
         Returns:
             (P,) labels to learn from; (P,) labels to be judged on. Never both.
@@ -48,38 +53,18 @@ class HoldOut:
         edges = codes[labels.pairs]
         sides = np.array([self.sides.get(name, -1) for name in names.tolist()], dtype=np.int64)
         _follow(sides, edges)
-        self._draw(sides, edges, rng)
+        _draw(sides, edges, round(share * len(edges)), rng)
         self.sides.update(zip(names.tolist(), (sides == 1).tolist(), strict=True))
         first, second = sides[edges[:, 0]], sides[edges[:, 1]]
         return (first == 0) & (second == 0), (first == 1) & (second == 1)
 
-    def _draw(
-        self, sides: NDArray[np.int64], edges: NDArray[np.int64], rng: np.random.Generator
-    ) -> None:
-        """Hold out whole groups of linked new episodes until the share is reached."""
-        held = np.count_nonzero((sides[edges] == 1).all(axis=1))
-        room = round(self.share * len(edges)) - held
-        fresh = (sides[edges] == -1).all(axis=1)
-        groups = _groups(len(sides), edges)
-        size = np.bincount(groups[edges[fresh, 0]], minlength=len(sides))
-        candidates = np.flatnonzero(size)
-        for group in rng.permutation(candidates):
-            if size[group] <= room:
-                sides[(groups == group) & (sides == -1)] = 1
-                room -= size[group]
-        sides[sides == -1] = 0
-        largest = candidates[size[candidates] > room]
-        if room * 2 > round(self.share * len(edges)) and len(largest) and fresh.all():
-            members = np.flatnonzero(np.isin(groups, largest) & (sides == 0))
-            _cut(sides, edges, rng.permutation(members), room)
-
     def state_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {"share": self.share, "sides": dict(self.sides)}
+        return {"sides": dict(self.sides)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned."""
-        self.share, self.sides = state["share"], dict(state["sides"])
+        self.sides = dict(state["sides"])
 
 
 def bootstrap_counts(ids: NDArray[np.int64], seed: int, member: int) -> NDArray[np.int64]:
@@ -111,6 +96,26 @@ def _uniform(seed: int, member: int, label: int) -> float:
     return float(state[0] / 2.0**64)
 
 
+def _draw(
+    sides: NDArray[np.int64], edges: NDArray[np.int64], wanted: int, rng: np.random.Generator
+) -> None:
+    """Hold out whole groups of linked new episodes until enough labels are, in place."""
+    room = wanted - np.count_nonzero((sides[edges] == 1).all(axis=1))
+    fresh = (sides[edges] == -1).all(axis=1)
+    groups = _groups(len(sides), edges)
+    size = np.bincount(groups[edges[fresh, 0]], minlength=len(sides))
+    candidates = np.flatnonzero(size)
+    for group in rng.permutation(candidates):
+        if size[group] <= room:
+            sides[(groups == group) & (sides == -1)] = 1
+            room -= size[group]
+    sides[sides == -1] = 0
+    tangled = candidates[size[candidates] > room]
+    if 2 * room > wanted and len(tangled) and fresh.all():
+        members = np.flatnonzero(np.isin(groups, tangled) & (sides == 0))
+        _cut(sides, edges, rng.permutation(members), wanted)
+
+
 def _follow(sides: NDArray[np.int64], edges: NDArray[np.int64]) -> None:
     """New episodes take the side of known ones that they are compared with, in place."""
     changed = True
@@ -133,13 +138,13 @@ def _groups(nodes: int, edges: NDArray[np.int64]) -> NDArray[np.int32]:
 
 
 def _cut(
-    sides: NDArray[np.int64], edges: NDArray[np.int64], order: NDArray[np.int64], room: int
+    sides: NDArray[np.int64], edges: NDArray[np.int64], order: NDArray[np.int64], wanted: int
 ) -> None:
     """Hold out single episodes of a linked group, in place, while few labels are lost."""
     for episode in order:
         sides[episode] = 1
         held = (sides[edges] == 1).all(axis=1)
         crossing = sides[edges[:, 0]] != sides[edges[:, 1]]
-        if crossing.mean() > _MOST_GIVEN_UP or held.sum() > room:
+        if crossing.mean() > _MOST_GIVEN_UP or held.sum() > wanted:
             sides[episode] = 0
             return

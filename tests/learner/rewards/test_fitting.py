@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from learner.config import RewardConfig
+from learner.errors import Diverged
+from learner.preferences import LabelledPairs, PreferenceRow, SegmentStore, labelled_pairs
+from learner.rewards.ensemble import RewardEnsemble
+from learner.rewards.fitting import NothingToFit, UnlabelledPairs, batch_limit, fit
+from learner.rewards.loss import preference_loss
+
+Config = Callable[..., RewardConfig]
+Make = Callable[..., RewardEnsemble]
+Vectors = Callable[..., LabelledPairs]
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def correlation(model: RewardEnsemble) -> float:
+    """Between the learned reward and the true one, on fresh steps."""
+    steps = rng(99).normal(size=(2000, 3)).astype(np.float32)
+    return float(np.corrcoef(model.rewards(steps), steps[:, 0])[0, 1])
+
+
+def test_it_finds_the_reward_behind_the_answers(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    model = ensemble(config())
+
+    report = fit(model, vectors(), config(), rng())
+
+    assert correlation(model) > 0.9
+    assert report.metrics["reward_model/accuracy_heldout"] > 0.8
+    assert model.version == 1
+
+
+def test_it_learns_from_pictures(config: Config, ensemble: Make, pictures: LabelledPairs) -> None:
+    made = config(network="christiano", dropout=0.2, input_noise=0.1, initial_max_batches=25)
+    model = ensemble(made, image=True)
+
+    fit(model, pictures, made, rng())
+
+    red = pictures.batch(pictures.pairs[0]).observations[:, 0]
+    frames = np.stack([red[0] * 0 + 50, red[0] * 0 + 50])
+    frames[1, 10:30, 10:30, 0] = 255
+    plain, marked = model.rewards(frames)
+    assert marked > plain
+
+
+def test_equal_inputs_give_equal_weights(config: Config, ensemble: Make, vectors: Vectors) -> None:
+    made = config(dropout=0.2, input_noise=0.1, temporal_crop=2)
+    states = []
+    for _ in range(2):
+        torch.rand(3)  # torch's global generator must not matter
+        model = ensemble(made)
+        fit(model, vectors(30), made, rng(4))
+        states.append(str(model.state_dict()))
+
+    assert states[0] == states[1]
+
+
+def test_labels_are_judged_by_members_that_never_saw_their_episodes(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    """Labels that are coin tosses can be learned by heart, but not foretold."""
+    labels = vectors(60)
+    labels.targets[:] = rng(3).integers(2, size=60)
+    made = config(members=1, hidden=(64, 64), initial_max_batches=600, error_floor=0.0)
+    model = ensemble(made)
+
+    metrics = fit(model, labels, made, rng()).metrics
+
+    assert metrics["reward_model/accuracy"] > 0.9
+    assert metrics["reward_model/accuracy_heldout"] < 0.8
+    assert metrics["reward_model/loss_heldout"] > metrics["reward_model/loss"]
+
+
+def test_ties_are_learned_as_ties(config: Config, ensemble: Make, vectors: Vectors) -> None:
+    labels = vectors(40, answer="tie")
+    model = ensemble(config())
+
+    metrics = fit(model, labels, config(), rng()).metrics
+
+    assert metrics["reward_model/accuracy"] is None
+    assert metrics["reward_model/accuracy_heldout"] is None
+    assert metrics["reward_model/decided_heldout"] == 0
+    assert metrics["reward_model/label_entropy_bound"] == pytest.approx(math.log(2))
+    assert metrics["reward_model/loss"] == pytest.approx(math.log(2), abs=0.01)
+
+
+def test_ties_pull_the_reward_together(config: Config, ensemble: Make, vectors: Vectors) -> None:
+    """Stored and then dropped, they would change nothing."""
+    decided, both = vectors(40), vectors(80)
+    both.targets[40:] = 0.5
+    spreads = []
+    for labels in (decided, both):
+        model = ensemble(config())
+        fit(model, labels, config(), rng())
+        batch = both.batch(both.pairs[40:].reshape(-1))
+        returns = model.returns(batch.observations, None, batch.valid)
+        spreads.append(np.abs(returns[:, ::2] - returns[:, 1::2]).mean())
+
+    assert spreads[1] < 0.5 * spreads[0]
+
+
+def test_no_labels_are_an_error_and_one_is_enough(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    model = ensemble(config())
+
+    with pytest.raises(NothingToFit, match="no labels"):
+        fit(model, vectors(0), config(), rng())
+    metrics = fit(model, vectors(1), config(), rng()).metrics
+
+    assert metrics["reward_model/accuracy"] == 1.0
+    assert metrics["reward_model/accuracy_heldout"] is None
+    assert metrics["reward_model/loss_heldout"] is None
+
+
+def test_episodes_of_three_steps_work(config: Config, ensemble: Make) -> None:
+    """Survivors are worth more, although every step looks the same to the oracle."""
+    store, rows = SegmentStore(10), []
+    for pair in range(30):
+        long = np.ones((10, 3), dtype=np.float32) + rng(pair).normal(size=(10, 3), scale=0.01)
+        store.add(2 * pair, long.astype(np.float32), np.zeros(10, int), f"long {pair}")
+        store.add(2 * pair + 1, long[:3].astype(np.float32), np.zeros(3, int), f"short {pair}")
+        rows.append(PreferenceRow(pair, pair, 1, 2 * pair, 2 * pair + 1, "a"))
+    model = ensemble(config())
+
+    fit(model, labelled_pairs(rows, store), config(), rng())
+
+    assert model.rewards(np.ones(3, dtype=np.float32)) > 0
+
+
+def test_a_loss_that_is_not_finite_changes_nothing(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    labels = vectors(20)
+    model = ensemble(config())
+    fit(model, labels, config(), rng())
+    before = str(model.state_dict())
+    labels.store[labels.keys[3]].observations[:] = np.nan
+
+    with pytest.raises(Diverged, match="not finite"):
+        fit(model, labels, config(), rng(1))
+
+    assert str(model.state_dict()) == before
+
+
+def test_the_penalty_follows_the_papers_band(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    memorised = vectors(40)
+    memorised.targets[:] = rng(3).integers(2, size=40)
+    overfit = config(hidden=(64, 64), initial_max_batches=500)
+    report = fit(ensemble(overfit), memorised, overfit, rng())
+    assert min(report.l2) > 1e-4
+
+    underfit = config(learning_rate=1e-9)
+    report = fit(ensemble(underfit), vectors(80), underfit, rng())
+    assert report.l2[0] == pytest.approx(1e-4 * 1.001 ** -report.batches[0])
+
+    fixed = config(adaptive_l2=False)
+    assert fit(ensemble(fixed), vectors(80), fixed, rng()).l2 == (1e-4, 1e-4)
+
+
+def test_a_heavier_penalty_gives_smaller_weights(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    sizes = []
+    for l2 in (0.0, 0.05):
+        made = config(l2=l2, adaptive_l2=False)
+        model = ensemble(made)
+        fit(model, vectors(), made, rng())
+        sizes.append(sum(p.square().sum().item() for p in model.networks[0].parameters()))
+
+    assert sizes[1] < 0.5 * sizes[0]
+
+
+def test_the_output_penalty_gives_smaller_rewards(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    labels, sizes = vectors(), []
+    for weight in (0.0, 1.0):
+        made = config(output_penalty=weight)
+        model = ensemble(made)
+        fit(model, labels, made, rng())
+        sizes.append(np.abs(model.raw(labels.batch(labels.pairs[0]).observations)).mean())
+
+    assert sizes[1] < 0.5 * sizes[0]
+
+
+def test_warm_refits_go_on_and_cold_ones_start_again(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    labels = vectors()
+    distances = {}
+    for warm in (True, False):
+        made = config(warm_start=warm, max_batches=1, initial_max_batches=5)
+        model = ensemble(made)
+        fit(model, labels, made, rng())
+        before = model.networks[0].head[0].weight.clone()
+        report = fit(model, labels, made, rng(1))
+        assert report.batches == ((1, 1) if warm else (5, 5))
+        distances[warm] = (model.networks[0].head[0].weight - before).norm().item()
+
+    assert distances[True] < 0.1 * distances[False]
+
+
+def test_the_number_of_batches_is_that_of_the_config(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    model, labels = ensemble(config(bootstrap=False)), vectors(80)
+    made = config(
+        bootstrap=False, initial_epochs=3, initial_max_batches=400, epochs=2, max_batches=400
+    )
+    in_an_epoch = round(round(80 * (1 - 0.368)) / 16)
+
+    assert fit(model, labels, made, rng()).batches == (3 * in_an_epoch,) * 2
+    assert fit(model, labels, made, rng()).batches == (2 * in_an_epoch,) * 2
+    capped = made.model_copy(update={"max_batches": 4})
+    assert fit(model, labels, capped, rng()).batches == (4, 4)
+
+
+def test_default_limits_depend_on_what_a_batch_costs() -> None:
+    plain = RewardConfig()
+
+    assert batch_limit(plain, image=True, cuda=False, first=False) == 40
+    assert batch_limit(plain, image=True, cuda=True, first=False) == 400
+    assert batch_limit(plain, image=False, cuda=False, first=False) == 400
+    assert batch_limit(plain, image=True, cuda=False, first=True) == 200
+    chosen = RewardConfig(max_batches=7)
+    assert batch_limit(chosen, image=True, cuda=False, first=True) == 35
+
+
+def test_early_stopping_ends_a_fit_that_no_longer_helps(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    labels = vectors(60)
+    labels.targets[:] = rng(3).integers(2, size=60)
+    made = config(early_stopping=3, initial_max_batches=600, hidden=(64, 64))
+
+    assert max(fit(ensemble(made), labels, made, rng()).batches) < 300
+
+
+def test_only_the_newest_labels_count_in_a_buffer(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    labels = vectors(80)
+    labels.targets[:40] = 1 - labels.targets[:40]  # the first half says the opposite
+    made = config(buffer=40)
+    model = ensemble(made)
+
+    report = fit(model, labels, made, rng())
+
+    assert report.labels == 40
+    assert correlation(model) > 0.8
+
+
+def test_noise_of_teachers_is_learned(config: Config, ensemble: Make, vectors: Vectors) -> None:
+    labels = vectors(400)
+    labels.teachers[:] = np.arange(400) % 2
+    tossed = (labels.teachers == 1) & (rng(5).random(400) < 0.7)
+    labels.targets[tossed] = rng(6).integers(2, size=int(tossed.sum()))
+    made = config(learn_teacher_noise=True, initial_max_batches=300)
+    model = ensemble(made)
+
+    fit(model, labels, made, rng())
+
+    assert model.teacher_noise[1] > 2 * model.teacher_noise[0]
+    assert model.teacher_noise[1] > 0.3
+
+
+def test_pseudo_labels_and_crops_train_too(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    labels, more = vectors(40), vectors(80)
+    unlabelled = UnlabelledPairs(more.store, np.array(more.keys)[more.pairs[40:]])
+    plain = config(temporal_crop=2)
+    surf = config(temporal_crop=2, pseudo_label_threshold=0.8)
+    models = []
+    for made in (plain, surf):
+        models.append(ensemble(made))
+        fit(models[-1], labels, made, rng(), unlabelled=unlabelled)
+
+    assert str(models[0].state_dict()) != str(models[1].state_dict())
+    assert correlation(models[1]) > 0.8
+
+
+def test_one_batch_costs_what_a_loop_over_its_pairs_costs(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    model, labels = ensemble(config()), vectors(10)
+    report = fit(model, labels, config(bootstrap=False, holdout=0.01), rng())
+
+    losses = np.zeros((2, 10))
+    for member in range(2):
+        for pair, (a, b) in enumerate(labels.pairs):
+            first, second = (
+                model.raw(labels.store[labels.keys[s]].observations)[member].sum() for s in (a, b)
+            )
+            losses[member, pair] = preference_loss(
+                torch.tensor(first - second),
+                torch.tensor(labels.targets[pair]),
+                torch.tensor(0.1),
+            )
+    assert report.metrics["reward_model/loss"] == pytest.approx(losses.mean(), abs=1e-5)
