@@ -73,11 +73,12 @@ RETURNS = Chart(
 
 ACCURACY = Chart(
     key="accuracy",
-    title="Reward model: right on held-out pairs",
+    title="Reward model: pairs judged right",
     unit="share of decided pairs",
     lines=(
-        Line("reward_model/accuracy_heldout", "reward model"),
-        Line("evaluation/clock_accuracy", "clock alone", "second", smooth=False),
+        Line("reward_model/accuracy_heldout", "held-out answers"),
+        Line("reward_model/accuracy_fresh", "fresh pairs, by true reward", "third"),
+        Line("reward_model/clock_accuracy_fresh", "a clock, on the fresh pairs", "second"),
     ),
     empty="Shows after the first fit; that needs a few answers.",
     format="percent",

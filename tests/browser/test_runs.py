@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from server.charts import CHART_NAMES
 from server.models import Run, RunState
 from server.store import metrics, runs, versions
 
@@ -115,6 +116,7 @@ def test_the_run_can_be_paused_and_resumed(page: Page, workplace: Any) -> None:
     page.evaluate("window.stillHere = true")
     standing.get_by_role("button", name="Pause").click()
     expect(standing).to_contain_text("Paused. Nothing is lost")
+    expect(standing.get_by_role("button", name="Resume")).to_be_focused()
     standing.get_by_role("button", name="Resume").click()
     expect(standing).to_contain_text("Waiting for a worker")
     assert page.evaluate("window.stillHere") is True
@@ -272,7 +274,7 @@ def test_smoothing_is_right_at_the_ends_and_on_constants(page: Page) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/runs/coinrun", "/runs/coinrun/config"])
 def test_a_phone_needs_no_sideways_scrolling(new_page: Any, workplace: Any, path: str) -> None:
-    learn(workplace, 1000, time__fps=1000.0, evaluation__return_test=5.0)
+    learn(workplace, 1_000_000, **{name: 0.123456 for name in CHART_NAMES})
     page = new_page(viewport={"width": 390, "height": 844})
     page.goto(path)
     page.wait_for_timeout(300)

@@ -11,6 +11,7 @@ import { emptySeries, figures, merge, smooth, thin, MOST_POINTS, valueAt } from 
 import { formatSteps, formatValue } from "./numbers.js";
 
 const TABLE_ROWS = 50;
+const LEAST_DRAG = 5; // pixels; less is a click
 const DASHES = { main: [], second: [7, 4], third: [] };
 const WIDTHS = { main: 2, second: 1.75, third: 1.25 };
 
@@ -18,6 +19,7 @@ const WIDTHS = { main: 2, second: 1.75, third: 1.25 };
 export class ChartGroup {
   constructor(figureElements, { cursor = "run" } = {}) {
     this.lastStep = 0;
+    this.zoom = null;
     this.halfLifeShare = 0;
     this.cursor = cursor;
     this.charts = [...figureElements].map((element) => new Chart(element, this));
@@ -40,6 +42,17 @@ export class ChartGroup {
 
   setSmoothing(halfLifeShare) {
     this.halfLifeShare = halfLifeShare;
+    for (const chart of this.charts) chart.draw();
+  }
+
+  /** The steps on show: all of them, or the stretch zoomed to. */
+  get shown() {
+    return this.zoom ?? [0, Math.max(1, this.lastStep)];
+  }
+
+  /** Show a stretch of steps in every chart; null shows all again. */
+  zoomTo(stretch) {
+    this.zoom = stretch;
     for (const chart of this.charts) chart.draw();
   }
 
@@ -89,13 +102,7 @@ class Chart {
       this.fit();
       return;
     }
-    const { min, max } = this.plot.scales.x;
-    const zoomed = this.shownTo !== undefined && (min > 0 || max < this.shownTo);
-    this.plot.batch(() => {
-      this.plot.setData(data, !zoomed);
-      if (zoomed) this.plot.setScale("x", { min, max });
-    });
-    if (!zoomed) this.shownTo = this.group.lastStep;
+    this.plot.setData(data);
   }
 
   rebuild() {
@@ -134,7 +141,6 @@ class Chart {
   }
 
   options() {
-    this.shownTo = this.group.lastStep;
     const muted = this.color("--chart-axis");
     const grid = { stroke: this.color("--chart-grid"), width: 1 };
     const font = `12px ${getComputedStyle(this.element).fontFamily}`;
@@ -148,10 +154,11 @@ class Chart {
       cursor: {
         sync: { key: this.group.cursor, scales: ["x", null] },
         points: { size: 7 },
-        drag: { x: true, y: false },
+        drag: { x: true, y: false, setScale: false },
+        bind: { dblclick: () => () => this.group.zoomTo(null) },
       },
       scales: {
-        x: { time: false, range: () => [0, Math.max(1, this.group.lastStep)] },
+        x: { time: false, range: () => this.group.shown },
         y: { range: (_, low, high) => this.valueRange(low, high) },
       },
       axes: [
@@ -169,8 +176,16 @@ class Chart {
       hooks: {
         draw: [(plot) => this.drawBaselines(plot, font)],
         setCursor: [(plot) => this.showCursor(plot)],
+        setSelect: [(plot) => this.zoomToSelection(plot)],
       },
     };
+  }
+
+  zoomToSelection(plot) {
+    const { left, width } = plot.select;
+    if (width < LEAST_DRAG) return;
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    this.group.zoomTo([plot.posToVal(left, "x"), plot.posToVal(left + width, "x")]);
   }
 
   tick(value) {
