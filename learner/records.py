@@ -15,6 +15,7 @@ from learner.preferences import PreferenceRow
 from learner.trajectories import Segment, Trajectory
 from server.artifacts import Artifacts
 from server.database import Database
+from server.errors import ClipwiseError as RecordsError
 from server.models import Answer, CommandKind, RunState
 from server.settings import Settings
 from server.store import metrics, people, preferences, queries, runs, trajectories, versions
@@ -24,6 +25,7 @@ __all__ = [
     "Iteration",
     "NewQuery",
     "NewVersion",
+    "RecordsError",
     "RunRecords",
     "RunState",
     "Settings",

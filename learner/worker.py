@@ -16,7 +16,7 @@ import structlog
 from learner.control import Control, Stopped
 from learner.errors import LearnerError
 from learner.loop import Outcome, Progress, TrainingLoop
-from learner.records import CommandKind, RunRecords, RunState, Workplace
+from learner.records import CommandKind, RecordsError, RunRecords, RunState, Workplace
 from learner.renderer import rendering
 
 HEARTBEAT_SECONDS = 2.0
@@ -74,6 +74,10 @@ def train(
         # Somebody can mend it and press resume; nothing stored is overwritten meanwhile.
         records.set_state(RunState.PAUSED if error.resumable else RunState.FAILED, str(error))
         raise
+    except RecordsError as error:
+        # A full disk, say; if even this cannot be stored, the lease runs out by itself.
+        records.set_state(RunState.PAUSED, str(error))
+        raise
     except Exception as error:
         # The boundary of the learner's process: recorded for people, then raised for the log.
         last = traceback.extract_tb(error.__traceback__)[-1]
@@ -104,8 +108,12 @@ class Heartbeat:
         self._thread.join()
 
     def _beat(self) -> None:
-        while not self._ended.wait(HEARTBEAT_SECONDS):
-            self._obey(self._records.heartbeat(self._control.activity))
+        try:
+            while not self._ended.wait(HEARTBEAT_SECONDS):
+                self._obey(self._records.heartbeat(self._control.activity))
+        except RecordsError as error:
+            # Without a heartbeat another worker will take the run: leave it to that one.
+            self._control.stop(str(error))
 
     def _obey(self, commands: list[CommandKind] | None) -> None:
         if commands is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, func, or_, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
@@ -16,7 +16,10 @@ from server.models import Command, CommandKind, Metric, Preference, Run, RunStat
 from server.store.preferences import effective
 
 TABLE_METRICS = ("rollout/ep_rew_mean", "reward_model/accuracy_heldout")
-_LEASABLE = (RunState.WAITING, RunState.RUNNING, RunState.PAUSED)
+_LEASABLE = (RunState.WAITING, RunState.RUNNING)
+# Somebody who names a run wants it to go on.
+_LEASABLE_BY_NAME = (*_LEASABLE, RunState.PAUSED, RunState.STOPPED, RunState.FAILED)
+_STEERABLE = (*_LEASABLE, RunState.PAUSED)
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,8 @@ def get_run(s: Session, *, name: str) -> Run:
 
 def unfinished_run(s: Session, *, config: dict[str, Any]) -> str | None:
     """Name of the newest run of exactly this config that a worker could go on with."""
-    runs = s.scalars(select(Run).where(Run.state.in_(_LEASABLE)).order_by(Run.id.desc()))
+    unfinished = Run.state != RunState.FINISHED
+    runs = s.scalars(select(Run).where(unfinished).order_by(Run.id.desc()))
     return next((run.name for run in runs if run.config == config), None)
 
 
@@ -128,21 +132,16 @@ def lease_run(
 ) -> Run | None:
     """Give a worker the oldest run that wants one and has none, or `run_id` only.
 
-    Paused runs come last: there is nothing to do for them but to wait for `resume`.
+    Paused and stopped runs wait for `resume`, and failed ones for whoever mends them; asked for by
+    its id, any run goes on that has not finished.
     """
     wanted = select(Run.id).where(
-        Run.state.in_(_LEASABLE),
+        Run.state.in_(_LEASABLE if run_id is None else _LEASABLE_BY_NAME),
         or_(Run.lease_expires_at.is_(None), Run.lease_expires_at < now),
     )
     if run_id is not None:
         wanted = wanted.where(Run.id == run_id)
-    paused_last = case((Run.state == RunState.PAUSED, 1), else_=0)
-    chosen = (
-        wanted.order_by(paused_last, Run.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-        .scalar_subquery()
-    )
+    chosen = wanted.order_by(Run.id).limit(1).with_for_update(skip_locked=True).scalar_subquery()
     return s.scalar(
         update(Run)
         .where(Run.id == chosen)
@@ -150,7 +149,8 @@ def lease_run(
             worker=worker,
             heartbeat_at=now,
             lease_expires_at=now + timedelta(seconds=seconds),
-            state=case((Run.state == RunState.WAITING, RunState.RUNNING), else_=Run.state),
+            state=RunState.RUNNING,
+            reason="",
         )
         .returning(Run)
         .execution_options(synchronize_session=False, populate_existing=True)
@@ -230,7 +230,7 @@ def send_command(
         take_commands(s, run_id=run_id, now=now)  # what was asked before no longer counts
         if not _apply(run, kind):
             raise Conflict(f"the run is {run.state.value}; it cannot {kind.value}")
-    elif run.state not in _LEASABLE:
+    elif run.state not in _STEERABLE:
         raise Conflict(f"the run is {run.state.value}; wait until its worker has let it go")
     command = Command(
         run_id=run_id,
