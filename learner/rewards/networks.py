@@ -126,20 +126,13 @@ class RewardNetwork(nn.Module):
         return rewards
 
 
-class _Leaky(nn.Module):
-    """Leaky ReLU; as a maximum, which is vectorised for channels-last bfloat16 as well."""
-
-    def forward(self, values: Tensor) -> Tensor:
-        return torch.maximum(values, values * _SLOPE)
-
-
 class _Residual(nn.Module):
     """IMPALA's residual block (Espeholt et al. 2018)."""
 
     def __init__(self, channels: int, config: RewardConfig) -> None:
         super().__init__()
         self.branch = nn.Sequential(
-            _Leaky(),
+            nn.LeakyReLU(_SLOPE),
             nn.Conv2d(channels, channels, 3, padding=1),
             *_after_convolution(channels, config),
             nn.Conv2d(channels, channels, 3, padding=1),
@@ -155,7 +148,7 @@ def _after_convolution(channels: int, config: RewardConfig) -> list[nn.Module]:
     layers: list[nn.Module] = []
     if config.batch_norm:
         layers.append(nn.BatchNorm2d(channels, momentum=0.01))
-    layers.append(_Leaky())
+    layers.append(nn.LeakyReLU(_SLOPE))
     if config.dropout:
         layers.append(nn.Dropout2d(config.dropout))
     return layers
@@ -181,14 +174,14 @@ def _impala(channels: int, config: RewardConfig) -> nn.Sequential:
             _Residual(width, config),
         ]
         channels = width
-    return nn.Sequential(*layers, _Leaky())
+    return nn.Sequential(*layers, nn.LeakyReLU(_SLOPE))
 
 
 def _perceptron(width: int, hidden: tuple[int, ...], dropout: float) -> nn.Sequential:
     """Fully connected layers down to one output."""
     layers: list[nn.Module] = []
     for units in hidden:
-        layers += [nn.Linear(width, units), _Leaky()]
+        layers += [nn.Linear(width, units), nn.LeakyReLU(_SLOPE)]
         if dropout:
             layers.append(nn.Dropout(dropout))
         width = units
