@@ -47,6 +47,7 @@ class AtariSingle(Single):
 
     fps = FPS
     replayable = True
+    pictures = True
 
     def __init__(self, name: str, options: dict[str, Any], stream: Stream) -> None:
         rest = dict(options)
@@ -58,7 +59,7 @@ class AtariSingle(Single):
         # The published recipe has no sticky actions; the id's default would add them.
         emulator = {"repeat_action_probability": 0.0, **rest, "frameskip": 1}
         self._stream = stream
-        self._env = build(name, emulator, people_view=False)
+        self._env = build(name, emulator)
         self._env.reset(seed=stream.current())
         self._console = self._env.unwrapped.ale
         self.action_space = checked_actions(name, self._env.action_space)

@@ -36,13 +36,15 @@ class GymnasiumSingle(Single):
     ) -> None:
         self.limit = options.get("max_episode_steps", specification(name).max_episode_steps)
         self._name = name
-        self._env = build(name, options, people_view=people_view)
+        self.replayable, self.pictures = traits(name, json.dumps(options, sort_keys=True))
+        # What cannot be played again has to be filmed while it happens.
+        drawn = self.pictures and (people_view or not self.replayable)
+        self._env = build(name, options, "rgb_array" if drawn else None)
         self._stream = stream
         self._actions: list[NDArray[Any]] = []
         self.observation_space, self._view = viewed(name, self._env.observation_space)
         self.action_space = checked_actions(name, self._env.action_space)
         self.fps = round(self._env.metadata.get("render_fps") or _USUAL_FPS)
-        self.replayable = repeats_itself(name, json.dumps(options, sort_keys=True))
 
     def reset(self) -> NDArray[Any]:
         """Start the next episode; its first observation."""
@@ -55,8 +57,9 @@ class GymnasiumSingle(Single):
         return self._view(observation), float(reward), bool(terminated), bool(truncated)
 
     def save(self) -> bytes:
-        """The episode's seed and its actions so far."""
-        taken = b"".join(action.tobytes() for action in self._actions)
+        """The episode's seed and its actions so far; none where repeating them is no use."""
+        actions = self._actions if self.replayable else []
+        taken = b"".join(action.tobytes() for action in actions)
         return self._stream.pack() + taken
 
     def load(self, state: bytes) -> NDArray[Any]:
@@ -69,15 +72,16 @@ class GymnasiumSingle(Single):
 
     def render(self) -> NDArray[np.uint8]:
         """(H, W, 3) as people see it."""
+        frame = None
         try:
-            frame = self._env.render()
+            if self._env.render_mode is not None:
+                frame = self._env.render()
         except gymnasium.error.DependencyNotInstalled as error:
             raise missing(self._name, error) from error
-        except NotImplementedError:
-            frame = None
         if not isinstance(frame, np.ndarray):
             raise UnavailableEnvironment(
-                f"{self._name} cannot be rendered as pictures; choose one that can"
+                f"{self._name} cannot be drawn, so people cannot judge it; choose one that can, or "
+                "let teacher.kind: synthetic judge"
             )
         return frame.astype(np.uint8, copy=False)
 
@@ -110,7 +114,7 @@ def specification(name: str) -> Any:
         ) from error
 
 
-def build(name: str, options: dict[str, Any], *, people_view: bool) -> Any:
+def build(name: str, options: dict[str, Any], render_mode: str | None = None) -> Any:
     """Make a Gymnasium environment without its time limit, which is kept by us.
 
     Raises:
@@ -118,7 +122,7 @@ def build(name: str, options: dict[str, Any], *, people_view: bool) -> Any:
     """
     wanted = {**options, "max_episode_steps": -1, "disable_env_checker": True}
     try:
-        return gymnasium.make(name, render_mode="rgb_array" if people_view else None, **wanted)
+        return gymnasium.make(name, render_mode=render_mode, **wanted)
     except (gymnasium.error.DependencyNotInstalled, ModuleNotFoundError) as error:
         raise missing(name, error) from error
     except (TypeError, ValueError, gymnasium.error.Error) as error:
@@ -176,32 +180,38 @@ def checked_actions(name: str, space: spaces.Space[Any]) -> spaces.Space[Any]:
 
 
 @lru_cache(maxsize=64)
-def repeats_itself(name: str, options: str) -> bool:
-    """Whether an episode comes out the same when its seed and actions are repeated.
+def traits(name: str, options: str) -> tuple[bool, bool]:
+    """What an environment can do, tried once.
 
     Args:
-        name: the environment's id.
+        name: its id.
         options: its keyword arguments, as JSON.
+
+    Returns:
+        Whether an episode comes out the same when its seed and actions are repeated, and whether
+        it can draw pictures.
     """
-    env = build(name, json.loads(options), people_view=False)
+    env = build(name, json.loads(options))
     try:
-        env.action_space.seed(0)
+        _, view = viewed(name, env.observation_space)
+        checked_actions(name, env.action_space).seed(0)
         actions = [env.action_space.sample() for _ in range(_TRIED_STEPS)]
-        return _episode(env, actions) == _episode(env, actions)
+        repeats = _episode(env, actions, view) == _episode(env, actions, view)
+        return repeats, "rgb_array" in (env.metadata.get("render_modes") or [])
     finally:
         env.close()
 
 
-def _episode(env: Any, actions: list[Any]) -> list[Any]:
-    """Bytes of everything that is seen in an episode with these actions."""
+def _episode(env: Any, actions: list[Any], view: Callable[[Any], NDArray[Any]]) -> list[bytes]:
+    """Everything that is seen in an episode with these actions."""
     observation, _ = env.reset(seed=1)
-    seen = [spaces.flatten(env.observation_space, observation)]
+    seen = [view(observation)]
     for action in actions:
         observation, reward, terminated, truncated, _ = env.step(action)
-        seen += [spaces.flatten(env.observation_space, observation), reward]
+        seen += [view(observation), np.array([reward, terminated])]
         if terminated or truncated:
             break
-    return [np.asarray(one).tobytes() for one in seen]
+    return [one.tobytes() for one in seen]
 
 
 def missing(name: str, error: Exception) -> UnavailableEnvironment:

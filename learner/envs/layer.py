@@ -17,7 +17,7 @@ class Layer(Environments):
     def __init__(self, inner: Environments, observation_space: Space[Any]) -> None:
         self._inner = inner
         super().__init__(inner.num_envs, observation_space, inner.action_space)
-        self.replayable, self.fps = inner.replayable, inner.fps
+        self.replayable, self.pictures, self.fps = inner.replayable, inner.pictures, inner.fps
 
     def reset(self) -> NDArray[Any]:
         """Start a new episode wherever one is under way."""

@@ -7,6 +7,7 @@ last step, and the action: taking it again brings back everything, bit for bit.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Any
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from learner.envs.gymnasium import GymnasiumSingle, missing
 from learner.envs.protocol import UnavailableEnvironment
 from learner.envs.single import Stream
+
+_log = logging.getLogger(__name__)
 
 # The back ends that draw share no class of error, and say little.
 _GL_ERRORS = (AttributeError, ImportError, OSError, RuntimeError, ValueError)
@@ -74,8 +77,6 @@ class MujocoSingle(GymnasiumSingle):
             os.environ.setdefault("MUJOCO_GL", "egl")  # read when the first picture is drawn
         try:
             return super().render()
-        except UnavailableEnvironment:
-            raise
         except _GL_ERRORS as error:
             raise UnavailableEnvironment(_NO_GL) from error
 
@@ -92,4 +93,6 @@ def _library(name: str) -> Any:
         raise missing(name, error) from error
     except _GL_ERRORS as error:
         raise UnavailableEnvironment(_NO_GL) from error
+    # Without this, warnings go to a file in whatever folder the run was started in.
+    mujoco.set_mju_user_warning(_log.info)
     return mujoco

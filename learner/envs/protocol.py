@@ -37,10 +37,12 @@ class Environments(VecEnv):
 
     Attributes:
         replayable: whether `save` and `load` put one environment back exactly.
+        pictures: whether `render_people` has something to show.
         fps: frames per second at which people see it at natural speed.
     """
 
     replayable: bool = True
+    pictures: bool = True
     fps: int = 15
     render_mode: str | None = None
 

@@ -53,6 +53,7 @@ class Single(ABC):
         observation_space: uint8 images (H, W, C) or float32 vectors.
         action_space: as Stable-Baselines3 takes them.
         replayable: whether `save` and `load` put it back exactly.
+        pictures: whether `render` has something to show.
         fps: frames per second at natural speed.
         limit: steps after which an episode is truncated; None = never.
     """
@@ -60,6 +61,7 @@ class Single(ABC):
     observation_space: Space[Any]
     action_space: Space[Any]
     replayable: bool
+    pictures: bool
     fps: int
     limit: int | None
 
@@ -95,7 +97,7 @@ class SingleEnvironments(Environments):
         self._singles = list(singles)
         first = self._singles[0]
         super().__init__(len(self._singles), first.observation_space, first.action_space)
-        self.replayable, self.fps = first.replayable, first.fps
+        self.replayable, self.pictures, self.fps = first.replayable, first.pictures, first.fps
         self._episodes = Episodes(self.num_envs)
         self._observations: NDArray[Any] = np.stack([single.reset() for single in self._singles])
         self._actions: NDArray[Any] | None = None

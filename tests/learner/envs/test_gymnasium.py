@@ -35,6 +35,15 @@ class Clock(gymnasium.Env):
     def seen(self):
         return np.array([self.time, self.name], np.float64)
 
+    def render(self):
+        return np.full((40, 60, 3), 10 * self.time, np.uint8)
+
+
+class Blind(Clock):
+    """Has no pictures."""
+
+    metadata = {"render_modes": []}  # noqa: RUF012
+
 
 class Dice(Clock):
     """Breaks the promise to repeat itself."""
@@ -46,6 +55,7 @@ class Dice(Clock):
 gymnasium.register("Clock-v0", Clock)
 gymnasium.register("LimitedClock-v0", Clock, max_episode_steps=5)
 gymnasium.register("Dice-v0", Dice)
+gymnasium.register("Blind-v0", Blind)
 for name, space in [
     ("Lists-v0", {"observation_space": spaces.Sequence(spaces.Discrete(2))}),
     ("Talks-v0", {"action_space": spaces.Text(5)}),
@@ -196,6 +206,15 @@ def test_people_see_pictures():
 
 
 def test_an_environment_without_pictures_says_so():
-    env = make(config("Clock-v0"), num_envs=1, seed=0, people_view=False)
-    with pytest.raises(UnavailableEnvironment, match="cannot be rendered"):
+    env = make(config("Blind-v0"), num_envs=1, seed=0, people_view=True)
+    assert not env.pictures
+    with pytest.raises(UnavailableEnvironment, match="Blind-v0 cannot be drawn"):
         env.render_people()
+
+
+def test_what_cannot_be_replayed_is_filmed_without_being_asked():
+    env = make(config("Dice-v0"), num_envs=2, seed=0)
+    assert env.pictures
+    env.reset()
+    env.step(np.zeros(2, int))
+    assert env.render_people(1).mean() == 10

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,13 +53,13 @@ def test_without_early_ends_every_episode_lasts_to_the_limit():
     assert all(info["TimeLimit.truncated"] for info in infos)
 
 
-def rendered(**variables: str) -> str:
+def rendered(folder: Path, **variables: str) -> str:
     code = (
         "from learner.envs.registry import make\n"
         "from learner.config import EnvironmentConfig\n"
         "from learner.envs.protocol import UnavailableEnvironment\n"
         "try:\n"
-        "    config = EnvironmentConfig(id='Hopper-v5')\n"
+        "    config = EnvironmentConfig(id='HalfCheetah-v5')\n"
         "    env = make(config, num_envs=1, seed=0, people_view=True)\n"
         "    env.reset()\n"
         "    print('made')\n"
@@ -67,23 +68,29 @@ def rendered(**variables: str) -> str:
         "    print(error)\n"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=variables, check=True
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(Path(__file__).parents[3]), **variables},
+        cwd=folder,
+        check=True,
     )
+    assert list(folder.iterdir()) == []  # MuJoCo leaves no log behind
     return result.stdout
 
 
-def test_without_a_display_people_see_pictures_or_read_what_to_install():
-    made, said = rendered().splitlines()
+def test_without_a_display_people_see_pictures_or_read_what_to_install(tmp_path):
+    made, said = rendered(tmp_path).splitlines()
     assert made == "made"
     assert said == "(480, 480, 3)" or "install libegl1" in said
 
 
-def test_without_opengl_it_trains_and_one_line_says_what_people_need():
-    made, said = rendered(MUJOCO_EGL_DEVICE_ID="99").splitlines()
+def test_without_opengl_it_trains_and_one_line_says_what_people_need(tmp_path):
+    made, said = rendered(tmp_path, MUJOCO_EGL_DEVICE_ID="99").splitlines()
     assert made == "made"
     assert "install libegl1" in said
 
 
-def test_a_backend_that_is_not_here_is_one_line():
-    said = rendered(MUJOCO_GL="osmesa").splitlines()[-1]
+def test_a_backend_that_is_not_here_is_one_line(tmp_path):
+    said = rendered(tmp_path, MUJOCO_GL="osmesa").splitlines()[-1]
     assert said == "(480, 480, 3)" or "set MUJOCO_GL=egl" in said
