@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 
 from cli.signals import interrupt
 from learner.records import Workplace
@@ -17,7 +16,7 @@ def work() -> None:
     workplace = Workplace(load_settings())
     try:
         workplace.check()
-        lease_and_train(workplace, threading.Event())
+        lease_and_train(workplace)
     except KeyboardInterrupt:
         pass
     finally:

@@ -119,6 +119,13 @@ class TrainingLoop:
             Stopped: somebody asked for it, or the lease is lost.
             LearnerError: the run cannot go on.
         """
+        try:
+            return self._run()
+        finally:
+            self.events.close()
+            self.environments.close()
+
+    def _run(self) -> Outcome:
         started, begun = self.control.clock(), self.steps
         metrics = self._score_checkpoint() if self._unscored else {}
         while self._rollout_steps():

@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 import traceback
 from collections.abc import Callable
+from typing import NoReturn
 
 import structlog
 
@@ -31,13 +33,13 @@ def worker_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
-def work(workplace: Workplace, leave: threading.Event) -> None:
-    """Lease runs and train them, one after the other, until `leave` is set."""
+def work(workplace: Workplace) -> NoReturn:
+    """Lease runs and train them, one after the other, until interrupted."""
     name = worker_name()
-    while not leave.is_set():
+    while True:
         records = workplace.lease(name)
         if records is None:
-            leave.wait(IDLE_SECONDS)
+            time.sleep(IDLE_SECONDS)
             continue
         log.info("run leased", run=records.name, worker=name)
         try:
