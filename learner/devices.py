@@ -7,7 +7,9 @@ Whatever the config says outright is not measured.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,8 @@ import structlog
 import torch
 
 from learner.config import RunConfig
+from learner.errors import LearnerError
+from learner.errors import LearnerError
 
 Precision = Literal["float32", "bfloat16"]
 Step = Callable[[], object]
@@ -26,9 +30,10 @@ Step = Callable[[], object]
 # cannot change a run's results.
 _CLEARLY = 1.3
 _REPEATS = 3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
-class DeviceError(ValueError):
+class DeviceError(LearnerError):
     """A device that was asked for and is not here."""
 
 
@@ -83,6 +88,22 @@ def find_device(wanted: str) -> str:
     if wanted == "cuda":
         raise DeviceError("no CUDA device here; set device=auto or device=cpu")
     return "cpu"
+
+
+def keep_large_blocks() -> bool:
+    """Let the C library reuse large freed blocks instead of returning them to the system.
+
+    By default each large activation is new memory, whose pages the system clears at first
+    touch: 40 % of a training step of the small IMPALA on 2,048 images. Holds for the whole
+    process and costs about a fifth more memory.
+
+    Returns:
+        Whether it took effect; only glibc offers this.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return bool(mallopt(_M_MMAP_THRESHOLD, 2**30)) and bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
 
 
 def choose(config: RunConfig, make_step: Callable[[Compute], Step], *, images: bool) -> Compute:

@@ -20,13 +20,13 @@ from torch import Tensor
 from learner.agents.features import VectorFeatures
 from learner.agents.policies import forward, log_prob_and_entropy
 from learner.agents.ppo import PPOAgent
-from learner.errors import Diverged
+from learner.errors import Diverged, LearnerError
 
 HOLDOUT = 0.2  # share of demonstrations that only measure
 PATIENCE = 5  # epochs without a better held-out loss before the best weights are taken back
 
 
-class DemonstrationError(ValueError):
+class DemonstrationError(LearnerError):
     """Demonstrations that this agent cannot be cloned from; says what to change."""
 
 

@@ -18,8 +18,10 @@ from stable_baselines3.common.preprocessing import is_image_space, is_image_spac
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
+from learner.errors import LearnerError
 
-class SpaceError(ValueError):
+
+class SpaceError(LearnerError):
     """An observation or action space that the network cannot take; says what to change."""
 
 

@@ -44,7 +44,7 @@ def make_policy(
             observation_space,
             action_space,
             lambda _progress: config.learning_rate,
-            optimizer_kwargs={"eps": config.adam_eps},
+            optimizer_kwargs={"eps": config.adam_eps, "fused": True},
             **_architecture(config),
         )
         if not policy.ortho_init:

@@ -27,9 +27,9 @@ from learner.agents.payment import RewardScale
 from learner.agents.policies import forward, log_prob_and_entropy, make_policy, sample
 from learner.agents.rollouts import Decision, Rollout, advantages, allocate, fill
 from learner.config import AgentConfig, RunConfig
-from learner.devices import Compute, Step, choose
+from learner.devices import Compute, Step, choose, keep_large_blocks
 from learner.envs.protocol import Environments
-from learner.errors import Diverged
+from learner.errors import Diverged, LearnerError
 from learner.seeds import generator, integer
 
 _WINDOW = 100  # episodes in the reported means, as in SB3
@@ -41,7 +41,7 @@ def _nothing() -> None:
     """The pulse of a caller that has nothing to interrupt with."""
 
 
-class AgentStateError(ValueError):
+class AgentStateError(LearnerError):
     """A saved agent that does not fit this config."""
 
 
@@ -77,6 +77,7 @@ class PPOAgent:
         self._episode_times = np.zeros(env.num_envs, np.int64)
         self._finished: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
         self._arrays: Rollout | None = None
+        self._parameters = list(self.policy.parameters())
 
     # -- acting ---------------------------------------------------------------------------------
 
@@ -100,7 +101,9 @@ class PPOAgent:
             The rollout. Its arrays are overwritten by the next call.
         """
         if self._arrays is None:
-            self._arrays = allocate(self.env, self._config.n_steps)
+            self._arrays = allocate(
+                self.env, self._config.n_steps, pinned=self.compute.device == "cuda"
+            )
         rollout = self._arrays.first(min(n_steps or self._config.n_steps, self._config.n_steps))
         rollout.iteration, rollout.policy_step = iteration, self.learned_steps
         rollout.first_step = self.env_steps
@@ -159,7 +162,8 @@ class PPOAgent:
         return actions.astype(space.dtype, copy=False)
 
     def _to_device(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.compute.device)
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        return tensor.to(self.compute.device, non_blocking=True)
 
     def _forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
         return forward(self.policy, observations, precision=self.compute.precision)
@@ -285,7 +289,7 @@ class PPOAgent:
         optimizer = self.policy.optimizer
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self._config.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._config.max_grad_norm)
         if not torch.isfinite(loss.detach() + norm):
             raise Diverged(
                 f"PPO's loss is {loss.item()} and its gradient {norm.item()}; lower "
@@ -365,6 +369,8 @@ def make_agent(config: RunConfig, env: Environments, compute: Compute | None = N
         SpaceError: spaces that the configured network cannot take.
         DeviceError: a device that is not here.
     """
+    if config.agent.network != "mlp":
+        keep_large_blocks()
     if compute is None:
         compute = choose_compute(config, env)
     return PPOAgent(config, env, compute)

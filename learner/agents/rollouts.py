@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from learner.envs.protocol import Environments
 
 ANCHOR_EVERY = 32  # steps between snapshots; replay starts at most so many steps early
+FILMED = 2  # environments whose pictures are kept where none can be restored
 
 
 class Decision(NamedTuple):
@@ -49,6 +51,8 @@ class Rollout:
         terminal_observations: by (t, n), the last observation of an episode that ended there,
             where the environment shows it.
         anchors: by t, the snapshots of all environments before step t; empty without capture.
+        frames: by t, the first `FILMED` environments as people see them before step t; only where
+            they cannot be restored, but can be drawn.
         policy_step: environment steps that the policy had learned from.
         iteration: the loop's iteration.
         first_step: steps of each environment before this rollout; with `episode_times` it
@@ -69,6 +73,7 @@ class Rollout:
     episode_times: NDArray[np.int64]
     terminal_observations: dict[tuple[int, int], NDArray[Any]] = field(default_factory=dict)
     anchors: dict[int, list[bytes]] = field(default_factory=dict)
+    frames: dict[int, list[NDArray[np.uint8]]] = field(default_factory=dict)
     policy_step: int = 0
     iteration: int = 0
     first_step: int = 0
@@ -95,15 +100,18 @@ class Rollout:
         return Rollout(last_values=self.last_values, **rows)
 
 
-def allocate(env: Environments, steps: int) -> Rollout:
-    """Zeroed arrays for `steps` steps of `env`."""
+def allocate(env: Environments, steps: int, *, pinned: bool = False) -> Rollout:
+    """Zeroed arrays for `steps` steps of `env`; pinned observations move to a GPU faster."""
     shape = (steps, env.num_envs)
     observation_space, action_space = env.observation_space, env.action_space
     assert observation_space.shape is not None
     assert action_space.shape is not None
     actions = np.zeros((*shape, *action_space.shape), dtype=action_space.dtype)
+    observations = np.zeros((*shape, *observation_space.shape), dtype=observation_space.dtype)
+    if pinned:
+        observations = torch.from_numpy(observations).pin_memory().numpy()
     return Rollout(
-        observations=np.zeros((*shape, *observation_space.shape), dtype=observation_space.dtype),
+        observations=observations,
         actions=actions,
         sampled=np.zeros_like(actions),
         true_rewards=np.zeros(shape, np.float32),
@@ -138,6 +146,8 @@ def fill(
     for t in range(rollout.steps):
         if capture and env.replayable and t % ANCHOR_EVERY == 0:
             rollout.anchors[t] = [env.save(n) for n in range(env.num_envs)]
+        if capture and env.pictures and not env.replayable:
+            rollout.frames[t] = [env.render_people(n) for n in range(min(FILMED, env.num_envs))]
         rollout.observations[t] = observations
         rollout.levels[t] = env.levels()
         rollout.episode_times[t] = episode_times

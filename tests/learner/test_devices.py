@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 import time
 
 import pytest
@@ -89,3 +92,27 @@ def test_the_best_of_several_repeats_counts():
         Compute("cpu", "float32", torch.get_num_threads()), lambda: time.sleep(next(durations))
     )
     assert 0.002 <= seconds < 0.02
+
+
+_REUSE = """
+import resource, torch, learner.devices as devices
+KEEP and devices.keep_large_blocks()
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def use_and_free(times):
+    for _ in range(times):
+        torch.ones(2**23)
+use_and_free(20)
+before = faults()
+use_and_free(5)
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
+def test_large_blocks_are_reused_without_new_page_faults():
+    def faults(keep: bool) -> int:
+        code = _REUSE.replace("KEEP", str(keep))
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        return int(done.stdout)
+
+    assert faults(keep=True) < faults(keep=False) / 10

@@ -58,7 +58,7 @@ def test_the_clone_balances_as_its_teacher_does(agent, demonstrations):
         return agent.act(observations, deterministic=True)
 
     untrained = steps_survived(agent.env, act)
-    metrics = clone(agent, demonstrations, np.random.default_rng(0), batch_size=64)
+    metrics = clone(agent, demonstrations, np.random.default_rng(0), learning_rate=0.01)
     assert untrained < 60
     assert steps_survived(agent.env, act) > 150
     assert metrics["cloning/loss_heldout"] < 0.3 < np.log(2)
@@ -94,7 +94,7 @@ def test_training_stops_where_held_out_demonstrations_get_worse(agent):
 
 
 def test_a_single_demonstration_is_trained_on_whole(agent, demonstrations):
-    metrics = clone(agent, demonstrations[:1], np.random.default_rng(0), batch_size=16)
+    metrics = clone(agent, demonstrations[:1], np.random.default_rng(0), learning_rate=0.01)
     assert metrics["cloning/epochs"] == 50
     assert metrics["cloning/loss_train"] < 0.3
     assert "cloning/loss_heldout" not in metrics

@@ -15,7 +15,7 @@ from learner.agents.ppo import AgentStateError, PPOAgent, make_agent
 from learner.config import RunConfig, parse_config
 from learner.devices import Compute
 from learner.envs.registry import make
-from learner.errors import Diverged
+from learner.errors import Diverged, LearnerError
 
 ONE_THREAD = Compute("cpu", "float32", 1)
 
@@ -366,5 +366,5 @@ def test_learns_to_balance_from_the_true_reward(cartpoles):
 def test_spaces_that_no_network_takes_are_refused(cartpoles):
     env = cartpoles()
     env.observation_space = spaces.Discrete(5)
-    with pytest.raises(ValueError, match="observations must be images or vectors"):
+    with pytest.raises(LearnerError, match="observations must be images or vectors"):
         make_agent(config_of(), env, ONE_THREAD)
