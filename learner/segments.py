@@ -45,6 +45,10 @@ class Steps(Protocol):
         """By t, the snapshots of all environments before step t."""
 
     @property
+    def frames(self) -> Mapping[int, Sequence[NDArray[np.uint8]]]:
+        """By t, some environments as people see them before step t; empty where replayed."""
+
+    @property
     def policy_step(self) -> int:
         """Environment steps that the policy had learned from."""
 
@@ -77,6 +81,8 @@ def draw_windows(
         At most `count` windows; fewer where the rollout has no more.
     """
     starts, lengths = _windows(rollout, config)
+    if rollout.frames:  # of environments that are not filmed, people could be shown nothing
+        lengths[:, len(rollout.frames[0]) :] = 0
     steps, envs = np.nonzero(lengths)
     windows: dict[Window, None] = {}  # in the order drawn
     for pick in rng.permutation(len(steps)):
@@ -146,7 +152,7 @@ def to_segment(rollout: Steps, window: Window, environment: EnvironmentConfig) -
 
     Its recipe starts at the newest snapshot at or before the window, so the segment skips the
     steps in between. Without snapshots (an environment that cannot be restored) it holds its
-    observations.
+    observations, and its frames if there are any.
     """
     env, stop = window.env, window.t + window.length
     anchor = max((t for t in rollout.anchors if t <= window.t), default=None)
@@ -165,5 +171,8 @@ def to_segment(rollout: Steps, window: Window, environment: EnvironmentConfig) -
         policy_step=rollout.policy_step,
         digest=digest(observations),
         observations=observations.copy() if anchor is None else None,
+        frames=np.stack([rollout.frames[t][env] for t in range(begin, stop)])
+        if rollout.frames
+        else None,
     )
     return Segment(trajectory, start=window.t - begin, length=window.length)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -19,17 +20,20 @@ def environment(game: str) -> EnvironmentConfig:
 
 def collected(game: str, *, steps: int = 80, num_envs: int = 8, split="train"):
     """A rollout of random actions with snapshots."""
-    env = make(environment(game), num_envs=num_envs, seed=4, split=split)
+    return played(make(environment(game), num_envs=num_envs, seed=4, split=split), steps)
+
+
+def played(env, steps: int):
     env.reset()
     rng = np.random.default_rng(1)
 
     def decide(observations):
-        moves = rng.integers(0, 15, len(observations))
+        moves = rng.integers(0, env.action_space.n, len(observations))
         zeros = np.zeros(len(observations), np.float32)
         return Decision(moves, moves, zeros, zeros)
 
     rollout = allocate(env, steps)
-    fill(rollout, env, decide, np.zeros(num_envs, np.int64), capture=True)
+    fill(rollout, env, decide, np.zeros(env.num_envs, np.int64), capture=True)
     return rollout
 
 
@@ -115,3 +119,49 @@ def test_environments_that_cannot_be_made_are_said_in_one_line():
         replay_people(replace(trajectory, start_state=None), slice(0, 2))
     with pytest.raises(TrajectoryError, match="cannot be replayed"):
         replay(replace(trajectory, start_state=None))
+
+
+class Unsteady(gymnasium.Env):
+    """Cannot be replayed: its noise comes from nowhere."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
+    observation_space = gymnasium.spaces.Box(0, 1, (2,))
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, render_mode=None):
+        self.render_mode = render_mode
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.time = 0
+        return self.seen(), {}
+
+    def step(self, action):
+        self.time += 1
+        return self.seen(), 1.0, self.time == 40, False, {}
+
+    def seen(self):
+        return np.random.default_rng().random(2, np.float32)
+
+    def render(self):
+        return np.full((256, 256, 3), 5 * self.time, np.uint8)
+
+
+def test_what_cannot_be_replayed_is_stored_as_it_was_seen():
+    gymnasium.register("Unsteady-v0", Unsteady)
+    config = EnvironmentConfig(id="Unsteady-v0")
+    rollout = played(make(config, num_envs=4, seed=0), steps=60)
+    assert not rollout.anchors
+    windows = draw_windows(rollout, 8, SegmentConfig(), np.random.default_rng(0))
+    assert {window.env for window in windows} == {0, 1}  # those that are filmed
+    for window in windows:
+        segment = to_segment(rollout, window, config)
+        stored = Trajectory.from_bytes(segment.trajectory.to_bytes())
+        verify(stored)
+        seen, _ = window_observations(rollout, [window])
+        assert np.array_equal(replay(stored).observations[segment.window], seen[0])
+        frames = replay_people(stored, segment.window)
+        assert frames[:, 0, 0, 0].tolist() == [
+            5 * int(time) for time in rollout.episode_times[window.t :, window.env][:25]
+        ]
+        assert frame_rate(stored) == 20
