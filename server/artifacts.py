@@ -47,6 +47,9 @@ class Artifacts:
             return
         with self._explained("write to"):
             self._unfinished.mkdir(parents=True, exist_ok=True)
+            probe = self._unfinished / uuid.uuid4().hex
+            probe.touch()
+            probe.unlink()
             for path in self._unfinished.iterdir():
                 if time.time() - path.stat().st_mtime > _STALE_SECONDS:
                     path.unlink(missing_ok=True)

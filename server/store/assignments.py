@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session, aliased
 
 from server import models
@@ -49,6 +49,16 @@ _LOCKED = (
     _WITH_QUERY.where(models.Assignment.id == bindparam("id"))
     .with_for_update(of=Query, key_share=True)
     .execution_options(populate_existing=True)
+)
+_CLOSE = (  # all that a person holds of a query: it may have been given to them twice
+    update(models.Assignment)
+    .where(
+        models.Assignment.query_id == bindparam("query"),
+        models.Assignment.person_id == bindparam("person"),
+        models.Assignment.closed_at.is_(None),
+    )
+    .values(closed_at=bindparam("at", type_=models.UtcDateTime()))
+    .execution_options(synchronize_session=False)
 )
 _LAST = (
     select(Preference)
@@ -192,7 +202,7 @@ def submit(
         submission_key=submission_key,
         created_at=now,
     )
-    assignment.closed_at = assignment.closed_at or now
+    s.execute(_CLOSE, {"query": query.id, "person": person_id, "at": now})
     s.add(preference)
     s.flush()
     settle(s, query=query)
