@@ -43,14 +43,22 @@ class Size:
 
 
 @dataclass(frozen=True)
+class Times:
+    """Seconds that a rollout took; other work on the machine lengthens processor time less."""
+
+    wall: float
+    processor: float
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What one game gave.
 
     Attributes:
         exact: segments that replayed bit-exact.
         segments: segments tried.
-        shares: per round, extra time of collecting with snapshots, % of the time without.
-        snapshot_share: time of a rollout's snapshots alone, % of collection without.
+        shares: per round, extra processor time of collecting with snapshots, % of the time without.
+        snapshot_share: wall time of a rollout's snapshots alone, % of collection without.
         size: mean packed bytes of a segment.
         replay_time: mean seconds to replay and compare one.
     """
@@ -96,9 +104,10 @@ def _measure(agent: PPOAgent, config: RunConfig, size: Size) -> Outcome:
     shares, plain_times, exact, sizes, replayed = [], [], 0, [], 0.0
     each = -(-size.segments // size.rounds)
     for iteration in range(size.rounds):
-        plain_times.append(_timed_collect(agent, iteration, capture=False)[1])
+        _, plain = _timed_collect(agent, iteration, capture=False)
         rollout, captured = _timed_collect(agent, iteration, capture=True)
-        shares.append(100 * (captured / plain_times[-1] - 1))
+        plain_times.append(plain.wall)
+        shares.append(100 * (captured.processor / plain.processor - 1))
         for window in draw_windows(rollout, each, config.segments, rng):
             content = _packed(rollout, window, config)
             sizes.append(len(content))
@@ -115,10 +124,10 @@ def _measure(agent: PPOAgent, config: RunConfig, size: Size) -> Outcome:
     )
 
 
-def _timed_collect(agent: PPOAgent, iteration: int, *, capture: bool) -> tuple[Rollout, float]:
-    begun = time.perf_counter()
+def _timed_collect(agent: PPOAgent, iteration: int, *, capture: bool) -> tuple[Rollout, Times]:
+    wall, processor = time.perf_counter(), time.process_time()
     rollout = agent.collect(iteration, capture=capture)
-    return rollout, time.perf_counter() - begun
+    return rollout, Times(time.perf_counter() - wall, time.process_time() - processor)
 
 
 def _snapshot_time(agent: PPOAgent, anchors: int) -> float:
@@ -158,7 +167,7 @@ def _figures(outcomes: dict[str, Outcome]) -> list[Figure]:
                 at_most=MOST_CAPTURE_SHARE,
             ),
             Figure(
-                f"{game}: collection with snapshots, slower by",
+                f"{game}: collection with snapshots, more processor time",
                 float(np.median(outcome.shares)),
                 "%",
                 spread=float(np.ptp(outcome.shares) / 2),

@@ -25,10 +25,10 @@ def collected(game: str, *, steps: int = 80, num_envs: int = 8, split="train"):
 
 def played(env, steps: int):
     env.reset()
-    rng = np.random.default_rng(1)
+    env.action_space.seed(1)
 
     def decide(observations):
-        moves = rng.integers(0, env.action_space.n, len(observations))
+        moves = np.array([env.action_space.sample() for _ in observations])
         zeros = np.zeros(len(observations), np.float32)
         return Decision(moves, moves, zeros, zeros)
 
@@ -57,6 +57,31 @@ def test_segments_of_a_rollout_replay_bit_exact_after_storage(game, split):
         assert np.array_equal(
             played.rewards[segment.window], rollout.true_rewards[steps, window.env]
         )
+
+
+@pytest.mark.parametrize(
+    ("facts", "size"),
+    [
+        ({"id": "CartPole-v1", "episode_end": "hide"}, (400, 600)),
+        ({"id": "Hopper-v5"}, (480, 480)),
+        ({"id": "ALE/Breakout-v5", "frame_stack": 4}, (210, 160)),
+        ({"id": "procgen/leaper", "episode_end": "fixed_horizon", "horizon": 45}, (512, 512)),
+    ],
+)
+def test_segments_of_every_family_replay_bit_exact_and_can_be_shown(facts, size):
+    config = EnvironmentConfig.model_validate(facts)
+    rollout = played(make(config, num_envs=2, seed=0), steps=100)
+    windows = draw_windows(rollout, 6, SegmentConfig(length=10), np.random.default_rng(0))
+    for window in windows:
+        segment = to_segment(rollout, window, config)
+        verify(segment.trajectory)
+        seen, _ = window_observations(rollout, [window])
+        again = replay(segment.trajectory).observations[segment.window]
+        assert np.array_equal(again, seen[0, : window.length])
+    frames = replay_people(segment.trajectory, segment.window)
+    ended = segment.trajectory.ends[segment.window][-1]
+    assert frames.shape == (segment.length + 1 - ended, *size, 3)
+    assert frames.std() > 1
 
 
 def first_with_end(game: str):
