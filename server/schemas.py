@@ -83,7 +83,7 @@ class CommandOut(BaseModel):
 class LeaseIn(Body):
     """How many pairs to hold at once."""
 
-    count: int = Field(2, ge=1, le=10)
+    count: int = Field(2, ge=1, le=10, strict=True)
 
 
 class AssignmentOut(BaseModel):
@@ -155,7 +155,14 @@ class WithdrawOut(BaseModel):
     assignment: AssignmentOut | None = Field(description="null if it has been set aside since")
 
 
-class MetricsOut(BaseModel):
-    """Figures by name, as [step, value] points, thinned with their extremes kept."""
+class CurveOut(BaseModel):
+    """One figure over the run: values[i] is that of steps[i]."""
 
-    series: dict[str, list[tuple[int, float]]]
+    steps: list[int]
+    values: list[float]
+
+
+class MetricsOut(BaseModel):
+    """Figures by name, thinned with their extremes kept."""
+
+    series: dict[str, CurveOut]

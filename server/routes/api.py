@@ -15,6 +15,7 @@ from server.schemas import (
     AnswerIn,
     CommandIn,
     CommandOut,
+    CurveOut,
     Desk,
     Id,
     LeaseIn,
@@ -100,7 +101,12 @@ def show_metrics(
             after_step=after_step,
             max_points=max_points,
         )
-    return MetricsOut(series=found)
+    return MetricsOut(
+        series={
+            name: CurveOut(steps=[step for step, _ in points], values=[v for _, v in points])
+            for name, points in found.items()
+        }
+    )
 
 
 @router.post("/runs/{run}/assignments", tags=["labelling"], responses=ABSENT)

@@ -1,0 +1,89 @@
+"""The OpenAPI description is true: whatever is sent, the server answers as described, never 5xx."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+import schemathesis
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings, strategies
+from schemathesis import Case, GenerationMode
+
+from server.app import create_app
+
+ADDRESS = "http://127.0.0.1:8000"
+SECONDS_PER_OPERATION = 4.0
+
+
+@pytest.fixture
+def described(workplace: Any) -> Any:
+    """The description of an application with a run, open pairs and an answer."""
+    workplace.ask(6)
+    app = create_app(workplace.settings)
+    with TestClient(app, base_url=ADDRESS) as client:
+        pair, _ = client.post("/api/v1/runs/coinrun/assignments").json()["assignments"]
+        body = {"side": "left", "submission_key": "first-answer"}
+        assert client.post(f"/api/v1/assignments/{pair['id']}/answer", json=body).status_code == 201
+    headers = {"host": "127.0.0.1"}
+    return schemathesis.openapi.from_asgi("/api/v1/openapi.json", app, headers=headers)
+
+
+def test_whatever_is_sent_is_answered_as_described(described: Any) -> None:
+    for operation in described.get_all_operations():
+        explore(operation.ok())
+
+
+def explore(operation: Any) -> None:
+    """Call one operation with what hypothesis makes of its description, for some seconds."""
+    until = time.monotonic() + SECONDS_PER_OPERATION
+
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=strategies.one_of(sent(operation)))
+    def check(case: Case) -> None:
+        if time.monotonic() < until:
+            case.call_and_validate(base_url=ADDRESS)
+
+    check()
+
+
+def sent(operation: Any) -> list[strategies.SearchStrategy[Case]]:
+    """What the description allows, of things that exist and of others, and what it doesn't."""
+    allowed = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
+    refused = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+    return [allowed.map(about_what_exists), allowed, refused]
+
+
+def about_what_exists(case: Case) -> Case:
+    known = {"run": "coinrun", "assignment": 2, "preference": 1}
+    case.path_parameters = {name: known[name] for name in case.path_parameters}
+    return case
+
+
+def test_description_names_every_operation_and_its_errors(client: TestClient) -> None:
+    description = client.get("/api/v1/openapi.json").json()
+    operations = {
+        (method, path): operation
+        for path, methods in description["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert set(operations) == {
+        ("get", "/api/v1/runs"),
+        ("get", "/api/v1/runs/{run}"),
+        ("post", "/api/v1/runs/{run}/commands"),
+        ("post", "/api/v1/runs/{run}/assignments"),
+        ("get", "/api/v1/runs/{run}/progress"),
+        ("get", "/api/v1/runs/{run}/metrics"),
+        ("post", "/api/v1/assignments/{assignment}/renew"),
+        ("post", "/api/v1/assignments/{assignment}/answer"),
+        ("post", "/api/v1/preferences/{preference}/withdraw"),
+    }
+    for operation in operations.values():
+        assert operation["summary"]
+        for status, response in operation["responses"].items():
+            if int(status) >= 400:
+                shape = response["content"]["application/json"]["schema"]
+                assert shape == {"$ref": "#/components/schemas/Problem"}
+    problem = description["components"]["schemas"]["Problem"]
+    assert set(problem["properties"]) == {"status", "error", "message"}
