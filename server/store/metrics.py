@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from server.models import Metric
 
@@ -50,15 +50,16 @@ def add_metrics(
 
 def latest(s: Session, *, run_id: int) -> dict[str, float]:
     """The newest value of every figure of a run."""
-    newer = aliased(Metric)
     newest = (
-        select(func.max(newer.step))
-        .where(newer.run_id == run_id, newer.name == Metric.name)
-        .scalar_subquery()
+        select(Metric.name, func.max(Metric.step).label("step"))
+        .where(Metric.run_id == run_id)
+        .group_by(Metric.name)
+        .subquery()
     )
     rows = s.execute(
         select(Metric.name, Metric.value)
-        .where(Metric.run_id == run_id, Metric.step == newest)
+        .join(newest, (newest.c.name == Metric.name) & (newest.c.step == Metric.step))
+        .where(Metric.run_id == run_id)
         .order_by(Metric.name)
     )
     return dict(rows.all())
