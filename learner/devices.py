@@ -21,7 +21,6 @@ import torch
 
 from learner.config import RunConfig
 from learner.errors import LearnerError
-from learner.errors import LearnerError
 
 Precision = Literal["float32", "bfloat16"]
 Step = Callable[[], object]

@@ -368,3 +368,25 @@ def test_spaces_that_no_network_takes_are_refused(cartpoles):
     env.observation_space = spaces.Discrete(5)
     with pytest.raises(LearnerError, match="observations must be images or vectors"):
         make_agent(config_of(), env, ONE_THREAD)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_learns_from_images_in_either_precision(precision):
+    """Paid for one of 15 actions only: at first it is taken in 1 of 15 steps."""
+    config = parse_config(
+        {
+            "environment": {"id": "procgen/coinrun", "num_envs": 4},
+            "agent": {"n_steps": 32, "batch_size": 64, "learning_rate": 4e-3, "gamma": 0.5},
+        }
+    )
+    env = make(config.environment, num_envs=4, seed=0, threads=1)
+    env.reset()
+    agent = make_agent(config, env, Compute("cpu", precision, 1))
+    shares = []
+    for iteration in range(8):
+        rollout = agent.collect(iteration, capture=False)
+        wanted = rollout.actions == 7
+        agent.improve(rollout, wanted.astype(np.float32))
+        shares.append(wanted.mean())
+    assert shares[0] < 0.2
+    assert shares[-1] > 0.5, shares
