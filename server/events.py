@@ -11,6 +11,7 @@ Events: `standing`, `labels`, `versions` and `videos` carry HTML; `metrics` carr
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -178,6 +179,16 @@ def advance(cursor: Cursor, series: Series) -> None:
         cursor[name] = max(steps[-1], cursor.get(name, -1))
 
 
+def beyond(cursor: Cursor, series: Series) -> Series:
+    """The part of each series that a reader at the cursor has not seen."""
+    found: Series = {}
+    for name, (steps, values) in series.items():
+        start = bisect_right(steps, cursor.get(name, -1))
+        if start < len(steps):
+            found[name] = (steps[start:], values[start:])
+    return found
+
+
 def write_cursor(cursor: Cursor) -> str:
     """The cursor as an event id: one step per curve, in the order of the charts."""
     return ".".join(str(cursor.get(name, "")) for name in CHART_NAMES)
@@ -248,10 +259,12 @@ def _events(
 ) -> Iterator[ServerSentEvent]:
     for name, html in update.fragments.items():
         yield ServerSentEvent(event=name, raw_data=html)
-    if curves and (update.series or reset):
-        advance(cursor, update.series)
+    # The shared poller may be behind a reader that has just come and asked for itself.
+    series = beyond(cursor, update.series)
+    if curves and (series or reset):
+        advance(cursor, series)
         yield ServerSentEvent(
             event="metrics",
-            data={"series": update.series, "reset": reset},
+            data={"series": series, "reset": reset},
             id=write_cursor(cursor),
         )
