@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from server.models import CommandKind, RunState
 
@@ -31,6 +31,16 @@ SubmissionKey = Annotated[
         examples=["0198c2f0-6a52-7cc3-9d5e-0c7a1f1b2a3c"],
     ),
 ]
+
+
+def _number(value: Any) -> Any:
+    """Refuse what Python, but not JSON, takes for a number: true, and "1"."""
+    if isinstance(value, bool | str):
+        raise ValueError("must be a number")
+    return value
+
+
+NUMBER = BeforeValidator(_number)
 
 
 class Body(BaseModel):
@@ -83,7 +93,7 @@ class CommandOut(BaseModel):
 class LeaseIn(Body):
     """How many pairs to hold at once."""
 
-    count: int = Field(2, ge=1, le=10, strict=True)
+    count: Annotated[int, NUMBER] = Field(2, ge=1, le=10)
 
 
 class AssignmentOut(BaseModel):
@@ -125,7 +135,7 @@ class AnswerIn(Body):
     """Which clip is better."""
 
     side: Side
-    seconds: float | None = Field(
+    seconds: Annotated[float | None, NUMBER] = Field(
         None, ge=0, le=86_400, allow_inf_nan=False, description="from first playing to the answer"
     )
     submission_key: SubmissionKey
