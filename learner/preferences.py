@@ -46,7 +46,8 @@ class StoredSegment:
     """What the reward model may know of a segment.
 
     Attributes:
-        observations: (steps, ...) before each action, as the environment gave them.
+        observations: (steps, ...) before each action, as the environment gave them; fewer than
+            the configured length where an episode ended inside.
         actions: (steps, ...).
         episode: names the episode it is from; hold-out splits are by this.
     """
@@ -54,11 +55,6 @@ class StoredSegment:
     observations: NDArray[Any]
     actions: NDArray[Any]
     episode: str
-
-    @property
-    def steps(self) -> int:
-        """Real steps; below the configured length where an episode ended inside."""
-        return len(self.observations)
 
 
 class SegmentStore:
@@ -111,18 +107,12 @@ class SegmentStore:
     def batch(self, keys: Sequence[int]) -> Batch:
         """Segments side by side, short ones padded by repeating their last step."""
         segments = [self._segments[key] for key in keys]
-        steps = np.array([segment.steps for segment in segments])
+        steps = np.array([len(segment.observations) for segment in segments])
         return Batch(
-            observations=np.stack([self._padded(s.observations) for s in segments]),
-            actions=np.stack([self._padded(s.actions) for s in segments]),
+            observations=_padded([s.observations for s in segments], self.length),
+            actions=_padded([s.actions for s in segments], self.length),
             valid=np.arange(self.length) < steps[:, None],
         )
-
-    def _padded(self, values: NDArray[Any]) -> NDArray[Any]:
-        missing = self.length - len(values)
-        if not missing:
-            return values
-        return np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])
 
 
 @dataclass(frozen=True)
@@ -220,6 +210,15 @@ def labelled_pairs(rows: Iterable[PreferenceRow], store: SegmentStore) -> Labell
         np.array([row.teacher for row, _ in labels], dtype=np.int64),
         np.array([row.id for row, _ in labels], dtype=np.int64),
     )
+
+
+def _padded(parts: list[NDArray[Any]], length: int) -> NDArray[Any]:
+    """(n, length, ...) with the last entry of short parts repeated."""
+    whole = np.empty((len(parts), length, *parts[0].shape[1:]), dtype=parts[0].dtype)
+    for row, part in zip(whole, parts, strict=True):
+        row[: len(part)] = part
+        row[len(part) :] = part[-1]
+    return whole
 
 
 def _assemble(

@@ -244,7 +244,7 @@ class RewardEnsemble:
         )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned.
+        """Take over what `state_dict` returned; the dict is this ensemble's from now on.
 
         Raises:
             ForeignRewardModel: made for other spaces or with another network.
@@ -254,7 +254,6 @@ class RewardEnsemble:
                 f"this reward model was made as {state.get('signature')}, not as "
                 f"{self._signature()}; load it with the config of its own run"
             )
-        state = copy.deepcopy(state)
         self.version, self.seed = state["version"], state["seed"]
         self.inputs.load_state_dict(state["inputs"])
         self.l2, self.teacher_noise = state["l2"], state["teacher_noise"]

@@ -312,3 +312,20 @@ def test_one_batch_costs_what_a_loop_over_its_pairs_costs(
                 torch.tensor(0.1),
             )
     assert report.metrics["reward_model/loss"] == pytest.approx(losses.mean(), abs=1e-5)
+
+
+def test_what_is_held_out_never_reaches_the_weights(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    made = config(members=1, adaptive_l2=False)
+    weights = []
+    for flip in (False, True):
+        model, labels = ensemble(made), vectors(60)
+        _, held = model.copy().holdouts[0].split(labels, made.holdout, rng())
+        if flip:
+            labels.targets[held] = 1 - labels.targets[held]
+        fit(model, labels, made, rng())
+        assert held.sum() == 22
+        weights.append(str(model.networks[0].state_dict()))
+
+    assert weights[0] == weights[1]
