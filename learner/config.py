@@ -218,7 +218,11 @@ class RunConfig(_Section):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto = decided by a short measurement on the device found"
     )
-    threads: int | None = Field(None, ge=1, description="torch threads; null = one per core")
+    threads: int | None = Field(
+        None,
+        ge=1,
+        description="torch threads; null = one, or one per core, whichever measures faster",
+    )
     goal: str = Field("", max_length=200, description="one line for labellers: what is good")
     instructions: str = Field("", max_length=20_000, description="Markdown for labellers")
     environment: EnvironmentConfig = EnvironmentConfig()

@@ -21,6 +21,7 @@ from learner.asking import Asking, Question, pair_accuracy
 from learner.checkpoints import Checkpoint
 from learner.config import parse_config
 from learner.control import Control
+from learner.devices import Compute
 from learner.envs.registry import make
 from learner.evaluation.filming import film
 from learner.evaluation.scoring import Scores, score
@@ -93,7 +94,11 @@ class TrainingLoop:
             num_envs=config.environment.num_envs,
             seed=integer(config.seed, "environments"),
         )
-        self.agent = make_agent(config, self.environments)
+        latest = records.latest_checkpoint()
+        checkpoint = Checkpoint.from_bytes(latest.content) if latest else None
+        # Measured when the run began; other threads or another precision would round differently.
+        compute = Compute(**checkpoint.agent["compute"]) if checkpoint else None
+        self.agent = make_agent(config, self.environments, compute)
         self.ensemble = RewardEnsemble(
             self.environments.observation_space,
             self.environments.action_space,
@@ -109,7 +114,10 @@ class TrainingLoop:
         self.iteration = 0
         self.steps = 0
         self.version = 0
-        self._unscored = self._resume()
+        self._unscored = latest is not None and latest.unscored
+        self.environments.reset()
+        if checkpoint:
+            self._resume(checkpoint)
         self.events = EventFile(records.folder / "tensorboard", self.steps)
 
     def run(self) -> Outcome:
@@ -120,7 +128,8 @@ class TrainingLoop:
             LearnerError: the run cannot go on.
         """
         try:
-            return self._run()
+            with self.agent.compute.active():
+                return self._run()
         finally:
             self.events.close()
             self.environments.close()
@@ -361,23 +370,14 @@ class TrainingLoop:
             fitting=self.fitting.bit_generator.state,
         )
 
-    def _resume(self) -> bool:
-        """Load the last checkpoint, if the run has one; whether it is still to be scored."""
-        latest = self.records.latest_checkpoint()
-        if latest is None:
-            self.environments.reset()
-            return False
-        checkpoint = Checkpoint.from_bytes(latest.content)
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        """Go on as if nothing had stopped."""
         self.iteration, self.steps = checkpoint.iteration, checkpoint.steps
         self.version = checkpoint.version
         self.agent.load_state_dict(checkpoint.agent)
-        # Chosen when the run began; another precision would round differently.
-        self.ensemble.precision = self.agent.compute.precision
         self.ensemble.load_state_dict(checkpoint.ensemble)
-        self.environments.reset()
         for index, state in enumerate(checkpoint.environments):
             self.environments.load(index, state)
         self.asking.load_state_dict(checkpoint.asking)
         self.fitting.bit_generator.state = checkpoint.fitting
         self._read_answers(until=checkpoint.last_preference)
-        return latest.unscored
