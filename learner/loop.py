@@ -28,7 +28,7 @@ from learner.evaluation.scoring import Scores, score
 from learner.logs import EventFile
 from learner.preferences import PreferenceRow, SegmentStore, labelled_pairs
 from learner.records import Iteration, NewQuery, NewVersion, RunRecords
-from learner.replay import replay
+from learner.replay import replay, verify
 from learner.rewards.ensemble import RewardEnsemble
 from learner.rewards.fitting import fit
 from learner.rewards.packing import pack
@@ -243,7 +243,10 @@ class TrainingLoop:
         count = self.asking.due(
             self.steps, open_pairs=queue.pending + queue.open, labels=queue.total_labels
         )
-        return self.asking.choose(rollout, raw, count)
+        questions = self.asking.choose(rollout, raw, count)
+        for question in questions[:1]:
+            verify(question.a.trajectory)  # a sample: what is stored must replay bit for bit
+        return questions
 
     def _store(
         self,

@@ -22,18 +22,25 @@ def film(agent: Acting, config: RunConfig, *, policy_step: int) -> Trajectory:
         config: the run's; equal configs are filmed on the same level.
         policy_step: environment steps that the agent has learned from.
     """
-    environments = make(
+    environments = _stage(config, people_view=False)
+    if not environments.replayable:  # then what people see has to be stored as well
+        environments.close()
+        environments = _stage(config, people_view=True)
+    try:
+        return _play(agent, config, environments, policy_step)
+    finally:
+        environments.close()
+
+
+def _stage(config: RunConfig, *, people_view: bool) -> Environments:
+    return make(
         config.environment,
         num_envs=1,
         seed=integer(config.seed, "film"),
         split="test",
         test_start_level=config.evaluation.test_start_level,
-        people_view=True,
+        people_view=people_view,
     )
-    try:
-        return _play(agent, config, environments, policy_step)
-    finally:
-        environments.close()
 
 
 def _play(
