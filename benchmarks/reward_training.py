@@ -161,8 +161,10 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    pairs, repeats = (64, 2) if options.quick else (options.pairs, options.repeats)
-    config = RewardConfig(initial_epochs=1, initial_max_batches=10_000)
+    pairs, repeats, epochs = options.pairs, options.repeats, 1
+    if options.quick:  # as many batches for each label, so that fixed costs weigh the same
+        pairs, repeats, epochs = 128, 2, 4
+    config = RewardConfig(initial_epochs=epochs, initial_max_batches=10_000)
     compute = probe(config)
     print(f"ours: {compute.precision} on {compute.device}, {compute.threads} threads")
     labels = synthetic_labels(pairs)

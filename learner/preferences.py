@@ -165,12 +165,16 @@ class LabelledPairs:
         """The last `count` answers; None = all."""
         if count is None or count >= len(self):
             return self
+        return self.select(np.arange(len(self) - count, len(self)))
+
+    def select(self, chosen: NDArray[np.integer[Any]]) -> LabelledPairs:
+        """Some of the answers, by their index."""
         return _assemble(
             self.store,
-            [(self.keys[a], self.keys[b]) for a, b in self.pairs[-count:]],
-            self.targets[-count:],
-            self.teachers[-count:],
-            self.ids[-count:],
+            [(self.keys[a], self.keys[b]) for a, b in self.pairs[chosen]],
+            self.targets[chosen],
+            self.teachers[chosen],
+            self.ids[chosen],
         )
 
     def batch(self, segments: NDArray[np.integer[Any]]) -> Batch:

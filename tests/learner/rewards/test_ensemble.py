@@ -156,8 +156,11 @@ def test_a_stored_state_goes_on_bit_for_bit(
     resumed = ensemble(made, seed=99)
     resumed.load_state_dict(torch.load(buffer, weights_only=True))
 
+    before = int(resumed.optimisers[0].state_dict()["state"][0]["step"])
     reports = [fit(m, labels, made, np.random.default_rng(1)) for m in (unbroken, resumed)]
 
+    after = int(resumed.optimisers[0].state_dict()["state"][0]["step"])
+    assert after - before == reports[1].batches[0] < after
     assert reports[0] == reports[1]
     assert (unbroken.members(steps(9)) == resumed.members(steps(9))).all()
     assert resumed.version == 2
