@@ -98,6 +98,15 @@ class SegmentConfig(_Section):
             "or stops there and counts as followed by steps of reward 0 (pad)"
         ),
     )
+    endings: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description=(
+            "share of windows that end an episode; where the reward comes at the end, as in "
+            "CoinRun, nearly all pairs of uniformly drawn windows are ties"
+        ),
+    )
 
 
 class RewardConfig(_Section):
@@ -196,6 +205,25 @@ class TeacherConfig(_Section):
     eps_equal: float = Field(0.0, ge=0, description="tie when the clips differ by less")
 
 
+class DemonstrationConfig(_Section):
+    """Trajectories of good behaviour that a run starts from (Ibarz et al. 2018); off by default."""
+
+    path: str | None = Field(
+        None, description="folder of demonstrations (`clipwise demonstrate` writes one); null = off"
+    )
+    clone_epochs: int = Field(
+        50, ge=0, description="most passes of behaviour cloning before the first rollout; 0 = none"
+    )
+    # Ibarz et al. found that they help where demonstrations are expert play (Private Eye, Hero,
+    # Montezuma's Revenge) and hurt where they are weak (Breakout), so they are asked for.
+    autolabels: bool = Field(
+        False, description="prefer a random demonstration to each clip of the agent's first pairs"
+    )
+    initial_share: float = Field(
+        0.0, ge=0, le=1, description="share of the first pairs that show a demonstration as well"
+    )
+
+
 class EvaluationConfig(_Section):
     """How the agent is scored; never seen by the agent or the reward model."""
 
@@ -231,6 +259,7 @@ class RunConfig(_Section):
     reward: RewardConfig = RewardConfig()
     queries: QueryConfig = QueryConfig()
     teacher: TeacherConfig = TeacherConfig()
+    demonstrations: DemonstrationConfig = DemonstrationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 
     @model_validator(mode="after")

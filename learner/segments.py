@@ -77,19 +77,34 @@ def draw_windows(
     Moving back can reach no further than the rollout's first step: where the episode began
     before that, the step starts no window.
 
+    With `endings`, that share of them ends an episode; where too few do, there are fewer other
+    windows too.
+
     Returns:
         At most `count` windows; fewer where the rollout has no more.
     """
     starts, lengths = _windows(rollout, config)
     if rollout.frames:  # of environments that are not filmed, people could be shown nothing
         lengths[:, len(rollout.frames[0]) :] = 0
-    steps, envs = np.nonzero(lengths)
-    windows: dict[Window, None] = {}  # in the order drawn
-    for pick in rng.permutation(len(steps)):
+    where = np.nonzero(lengths)
+    order = rng.permutation(len(where[0]))
+    # (candidates, 3) environment, first step, length, in random order
+    drawn = np.stack([where[1], starts[where], lengths[where]], axis=1)[order]
+    if not config.endings:
+        return _distinct(drawn, count)
+    ending = rollout.ends[drawn[:, 1] + drawn[:, 2] - 1, drawn[:, 0]]
+    endings = _distinct(drawn[ending], round(count * config.endings))
+    others = round(len(endings) * (1 / config.endings - 1))
+    return endings + _distinct(drawn[~ending], others)
+
+
+def _distinct(drawn: NDArray[np.int64], count: int) -> list[Window]:
+    """The first `count` different windows among (candidates, 3) rows."""
+    windows: dict[Window, None] = {}
+    for env, t, length in drawn:
         if len(windows) >= count:
             break
-        t, env = int(steps[pick]), int(envs[pick])
-        windows[Window(env, int(starts[t, env]), int(lengths[t, env]))] = None
+        windows[Window(int(env), int(t), int(length))] = None
     return list(windows)
 
 

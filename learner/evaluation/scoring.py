@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.config import RunConfig
+from learner.config import RunConfig, SegmentConfig
 from learner.envs.protocol import Split
 from learner.envs.registry import make
 from learner.evaluation.accuracy import (
@@ -120,7 +120,7 @@ def score(
             environments.close()
     train, test = played["train"], played["test"]
     rng = generator(config.seed, "score intervals")
-    judged = None if rewarding is None else judge(test, config.segments.length, rng)
+    judged = None if rewarding is None else judge(test, config.segments, rng)
     return Scores(
         train=mean_return(train.returns, rng=rng),
         test=mean_return(test.returns, rng=rng),
@@ -130,9 +130,9 @@ def score(
     )
 
 
-def judge(episodes: Episodes, length: int, rng: np.random.Generator) -> RewardScores:
+def judge(episodes: Episodes, config: SegmentConfig, rng: np.random.Generator) -> RewardScores:
     """Judge predicted against true rewards on window pairs and on whole episodes."""
-    which, starts, lengths = draw_windows(episodes, length, rng)
+    which, starts, lengths = draw_windows(episodes, config, rng)
     true = _window_sums(episodes.true, which, starts, lengths)
     predicted = _window_sums(episodes.predicted, which, starts, lengths)
     difference = true[:, 0] - true[:, 1]
@@ -151,17 +151,25 @@ def judge(episodes: Episodes, length: int, rng: np.random.Generator) -> RewardSc
 
 
 def draw_windows(
-    episodes: Episodes, length: int, rng: np.random.Generator
+    episodes: Episodes, config: SegmentConfig, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Draw pairs of windows uniformly; an episode shorter than a window is taken whole.
+    """Draw pairs of windows of different episodes, by the rule of `learner.segments`.
+
+    Uniform over episodes and over the steps at which a window starts; one that would run over
+    the episode's end is moved back to end with it, or stops there, as configured.
 
     Returns:
         Episodes, first steps and lengths, each (PAIRS, 2).
     """
-    which = rng.integers(len(episodes.lengths), size=(PAIRS, 2))
-    room = np.maximum(episodes.lengths[which] - length, 0)
-    starts = rng.integers(room + 1)
-    return which, starts, np.minimum(episodes.lengths[which], length)
+    count = len(episodes.lengths)
+    first = rng.integers(count, size=PAIRS)
+    other = (first + rng.integers(1, max(count, 2), size=PAIRS)) % count
+    which = np.stack([first, other], axis=1)
+    there = episodes.lengths[which]
+    starts = rng.integers(there)
+    if config.at_episode_end == "shift":
+        starts = np.minimum(starts, np.maximum(there - config.length, 0))
+    return which, starts, np.minimum(config.length, there - starts)
 
 
 def _window_sums(

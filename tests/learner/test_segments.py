@@ -182,3 +182,15 @@ def test_without_snapshots_a_segment_holds_what_the_agent_saw():
     assert segment.start == 0
     assert segment.trajectory.start_state is None
     assert segment.trajectory.observations[:, 0].tolist() == list(range(40, 45))
+
+
+@pytest.mark.parametrize("at_episode_end", ["shift", "pad"])
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_the_share_of_endings_is_kept_even_where_there_are_few(at_episode_end, share):
+    played = rollout([[20] * 10] * 8, 200)  # 80 episodes end
+    for count in (20, 10**4):
+        chosen = SegmentConfig(length=5, at_episode_end=at_episode_end, endings=share)
+        windows = draw_windows(played, count, chosen, np.random.default_rng(1))
+        ending = [played.ends[window.t + window.length - 1, window.env] for window in windows]
+        assert len(set(windows)) == len(windows)
+        assert sum(ending) / len(windows) == pytest.approx(share, abs=0.01)
