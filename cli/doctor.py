@@ -68,7 +68,7 @@ def _torch() -> Finding:
 
 
 def _video() -> Finding:
-    from learner.clips import MissingCodec, encode
+    from learner.video import MissingCodec, encode
 
     try:
         encode(np.zeros((2, 64, 64, 3), np.uint8), 15)

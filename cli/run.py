@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cli.checks import check_codec, check_environment
 from cli.signals import interrupt
 from learner.config import RunConfig, load_config
 from learner.errors import LearnerError
 from learner.evaluation.estimates import Estimate
 from learner.loop import Outcome
 from learner.loop import Progress as RunProgress
-from learner.records import RunRecords, Workplace
+from learner.records import LEASE_SECONDS, RunRecords, Workplace
 from learner.worker import train, worker_name
 from server.database import migrate
 from server.settings import load_settings
@@ -36,6 +38,8 @@ def run(path: Path, overrides: list[str]) -> None:
         NotTrained: stopped, taken over, or another worker has it.
     """
     config = load_config(path, overrides)
+    check_environment(config.environment)
+    check_codec()
     settings = load_settings()
     migrate(settings.database_url)
     signal.signal(signal.SIGTERM, interrupt)
@@ -56,12 +60,19 @@ def run(path: Path, overrides: list[str]) -> None:
 
 
 def _lease(workplace: Workplace, config: RunConfig) -> RunRecords:
-    """The unfinished run of this config, or a new one, leased to this process."""
+    """The unfinished run of this config, or a new one, leased to this process.
+
+    A worker that was killed holds its lease for a while; one that lives renews it for ever.
+    """
     values = config.model_dump(mode="json")
     name = workplace.unfinished_run(values) or workplace.create_run(values)
-    records = workplace.lease(worker_name(), name=name)
-    if records is None:
-        raise NotTrained(f"another worker trains run {name}; wait for it, or stop it on its page")
+    deadline = time.monotonic() + LEASE_SECONDS + 1.0
+    while (records := workplace.lease(worker_name(), name=name)) is None:
+        if time.monotonic() > deadline:
+            raise NotTrained(
+                f"another worker trains run {name}; wait for it, or stop it on its page"
+            )
+        time.sleep(0.5)
     return records
 
 

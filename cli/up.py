@@ -9,14 +9,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from multiprocessing import get_context
 from pathlib import Path
 
 from rich.console import Console
 
+from cli.checks import check_codec, check_environment
 from cli.serve import check_port
 from cli.signals import interrupt
-from learner.config import load_config
+from learner.config import RunConfig, load_config
 from learner.records import Workplace
 from server.database import migrate
 from server.errors import ClipwiseError
@@ -41,11 +44,14 @@ def up(*, port: int | None, config: Path | None) -> None:
         ChildFailed: one of them could not be kept running.
     """
     settings = load_settings(**({} if port is None else {"port": port}))
+    values = _first_config(config)
+    check_codec()
     check_port(settings)
     migrate(settings.database_url)
-    name = _first_run(settings, config)
+    name = _first_run(settings, values)
     url = f"http://{settings.host}:{settings.port}"
-    signal.signal(signal.SIGTERM, interrupt)
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # the latter when the terminal is closed
+        signal.signal(ending, interrupt)
     children = {"server": _start("serve", "--port", str(settings.port))}
     try:
         _await_health(url, children["server"])
@@ -61,13 +67,22 @@ def up(*, port: int | None, config: Path | None) -> None:
         _end(children)
 
 
-def _first_run(settings: Settings, config: Path | None) -> str | None:
+def _first_config(path: Path | None) -> RunConfig:
+    """The config of the first run, found usable before anything is stored."""
+    values = load_config(path or FIRST_RUN)
+    if path is not None:  # ours is known to be good, and looking takes seconds
+        # In a process of its own: this one stays light, and ends at once.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
+            other.submit(check_environment, values.environment).result()
+    return values
+
+
+def _first_run(settings: Settings, values: RunConfig) -> str | None:
     """Make the first run if there is none yet; its name, or None."""
     workplace = Workplace(settings)
     try:
         if workplace.has_runs():
             return None
-        values = load_config(config or FIRST_RUN)
         return workplace.create_run(values.model_dump(mode="json"))
     finally:
         workplace.close()
@@ -112,5 +127,5 @@ def _end(children: dict[str, subprocess.Popen[bytes]]) -> None:
         try:
             child.wait(timeout=max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            child.kill()
+            os.killpg(child.pid, signal.SIGKILL)  # its session: the worker's renderer as well
             child.wait()

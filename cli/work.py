@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 
+from cli.checks import check_codec
 from cli.signals import interrupt
 from learner.records import Workplace
 from learner.worker import work as lease_and_train
@@ -12,6 +15,7 @@ from server.settings import load_settings
 
 def work() -> None:
     """Work until interrupted; an unfinished iteration is dropped and its run released."""
+    check_codec()
     signal.signal(signal.SIGTERM, interrupt)
     workplace = Workplace(load_settings())
     try:
@@ -21,3 +25,6 @@ def work() -> None:
         pass
     finally:
         workplace.close()
+    sys.stderr.flush()
+    # Everything is stored. To unload torch takes a second or two, which Ctrl-C would wait for.
+    os._exit(0)

@@ -1,17 +1,26 @@
 """Fixtures for everything that meets the database: the same tests on SQLite and PostgreSQL.
 
 The tables are those that the migrations make, copied afresh for every test. `workplace` is a whole
-`var` folder with a run, as a learner would fill it.
+`var` folder with a run, as a learner would fill it; `command` runs `clipwise` in such a folder.
 """
 
 from __future__ import annotations
 
 import io
+import json
+import os
 import shutil
+import socket
+import subprocess
+import sys
 import tempfile
+import time
+import urllib.error
+import urllib.request
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -20,6 +29,7 @@ from typing import Any
 
 import av
 import numpy as np
+import psutil
 import psycopg
 import pytest
 from sqlalchemy import make_url
@@ -232,3 +242,121 @@ def workplace(tmp_path: Path) -> Any:
     place.work()
     yield place
     database.close()
+
+
+@dataclass
+class Command:
+    """The `clipwise` command as people run it: processes of its own, in a folder of its own."""
+
+    settings: Settings
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, *arguments: str, before: str = "", **options: Any) -> subprocess.Popen[bytes]:
+        """Start it; what it prints goes to `printed(process)`. `before` runs in its process."""
+        program = f"{before}\nfrom cli.main import main\nmain()"
+        kind = ["-c", program] if before else ["-m", "cli"]
+        environment = {
+            **os.environ,
+            "CLIPWISE_VAR": str(self.settings.var),
+            "CLIPWISE_PORT": str(self.settings.port),
+            "OMP_NUM_THREADS": "1",  # other tests share the cores
+            "COLUMNS": "200",
+        }
+        number = len(self.started)
+        with (
+            self._path(number, "out").open("wb") as out,
+            self._path(number, "err").open("wb") as err,
+        ):
+            process = subprocess.Popen(
+                [sys.executable, *kind, *arguments],
+                stdout=out,
+                stderr=err,
+                env=environment,
+                start_new_session=True,
+                **options,
+            )
+        self.started.append(process)
+        return process
+
+    def run(
+        self, *arguments: str, timeout: float = 120, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        process = self.start(*arguments, **options)
+        process.wait(timeout)
+        return subprocess.CompletedProcess(arguments, process.returncode, *self.printed(process))
+
+    def printed(self, process: subprocess.Popen[bytes]) -> tuple[str, str]:
+        """What it wrote so far: stdout and stderr."""
+        number = self.started.index(process)
+        return self._path(number, "out").read_text(), self._path(number, "err").read_text()
+
+    def processes(self, *words: str) -> list[psutil.Process]:
+        """Everything alive that belongs to this folder and has the words in its command line."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                ours = process.environ().get("CLIPWISE_VAR") == str(self.settings.var)
+                alive = process.status() != psutil.STATUS_ZOMBIE
+                if ours and alive and set(words) <= set(process.cmdline()):
+                    found.append(process)
+        return found
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.settings.port}"
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """GET, or POST with a body, as JSON."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, data, headers)
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return json.load(response)
+
+    def wait_for(self, condition: Callable[[], Any], *, seconds: float = 120) -> Any:
+        """Whatever true value the condition comes to."""
+        deadline = time.monotonic() + seconds
+        while True:
+            with suppress(urllib.error.URLError, ConnectionError):
+                if value := condition():
+                    return value
+            printed = [self.printed(process) for process in self.started[-1:]]
+            assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain; {printed}"
+            time.sleep(0.05)
+
+    def wait_until_served(self) -> None:
+        """Return when the server answers."""
+        self.wait_for(lambda: self.ask("/healthz"))
+
+    def _path(self, number: int, kind: str) -> Path:
+        return self.settings.var.parent / f"{number}.{kind}"
+
+
+@pytest.fixture
+def make_command(tmp_path: Path) -> Iterator[Callable[[str], Command]]:
+    """Makes commands, each with an empty folder and a free port; nothing outlives the test."""
+    made: list[Command] = []
+
+    def make(name: str) -> Command:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        folder = tmp_path / name
+        folder.mkdir()
+        made.append(Command(Settings(var=folder / "var", port=port)))
+        return made[-1]
+
+    yield make
+    for command in made:
+        for process in command.processes():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        for started in command.started:
+            started.wait(20)
+
+
+@pytest.fixture
+def command(make_command: Callable[[str], Command]) -> Command:
+    """The command."""
+    return make_command("clipwise")

@@ -7,11 +7,12 @@ import av
 import numpy as np
 import pytest
 
-import learner.clips
-from learner.clips import LEAST_HEIGHT, MissingCodec, encode, render_clip, render_trajectory
+import learner.video
+from learner.clips import render_clip, render_trajectory
 from learner.config import EnvironmentConfig
 from learner.envs.registry import make
 from learner.trajectories import Segment, Trajectory, digest
+from learner.video import LEAST_HEIGHT, MissingCodec, encode
 
 
 def decode(content: bytes):
@@ -74,7 +75,7 @@ def test_equal_frames_give_equal_bytes():
 
 
 def test_a_missing_codec_is_one_line_that_says_what_to_do(monkeypatch):
-    monkeypatch.setattr(learner.clips, "CODEC", "libnosuchcodec")
+    monkeypatch.setattr(learner.video, "CODEC", "libnosuchcodec")
     with pytest.raises(MissingCodec, match="pip install") as error:
         encode(gradient(2, 64, 64), 15)
     assert "\n" not in str(error.value)
