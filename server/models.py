@@ -91,6 +91,17 @@ class RunState(StrEnum):
     FAILED = "failed"
 
 
+class Role(StrEnum):
+    """What a person may do; each may do what those before may.
+
+    annotators label; researchers see and steer runs; admins manage accounts.
+    """
+
+    ANNOTATOR = "annotator"
+    RESEARCHER = "researcher"
+    ADMIN = "admin"
+
+
 class CommandKind(StrEnum):
     """What people can ask of a run."""
 
@@ -178,6 +189,10 @@ class Person(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(80), unique=True)
+    role: Mapped[Role] = mapped_column(_enum(Role), default=Role.ANNOTATOR)
+    password_hash: Mapped[str | None] = mapped_column(String(200))
+    """argon2id; None: nobody can log in under this name."""
+    active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
 
 
