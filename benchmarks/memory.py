@@ -2,8 +2,9 @@
 
     python -m benchmarks.memory [--quick] [--preferences 5500]
 
-Every size runs in a process of its own. All labels are kept and fitted (`reward.buffer: null`),
-which is the worst case: two segments of 25 frames each, 0.61 MB a preference.
+Every size runs in a process of its own: the default agent on CoinRun, its rollout, the ensemble
+and its labels. A preference is two segments of 25 frames, 0.61 MB. Growth is measured below
+`reward.buffer` (3,000), where every label is kept; beyond it, memory no longer grows.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ _SEGMENT_BYTES = 2 * 25 * (64 * 64 * 3 + 8)
 def peak(preferences: int) -> float:
     """Peak resident bytes of a fresh process that fits so many preferences."""
     command = [sys.executable, "-m", "benchmarks.memory", "--measure", str(preferences)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return float(printed.splitlines()[-1])
 
 
 def measure(preferences: int) -> float:
@@ -36,12 +38,12 @@ def measure(preferences: int) -> float:
     from learner.envs.registry import make
     from learner.rewards.fitting import fit
 
-    config = parse_config({"reward": {"buffer": None, "max_batches": 5}})
+    config = parse_config({"reward": {"max_batches": 5}})
     environments = make(config.environment, num_envs=config.environment.num_envs, seed=0)
     environments.reset()
     agent = make_agent(config, environments)
     ensemble = make_ensemble(config.reward, agent.compute)
-    labels = synthetic_labels(preferences)
+    labels = synthetic_labels(preferences, newest=config.reward.buffer)
     for _ in range(2):
         fit(ensemble, labels, config.reward, np.random.default_rng(0))
         rollout = agent.collect(0, capture=True)
@@ -59,14 +61,17 @@ def main() -> int:
     if options.measure is not None:
         print(measure(options.measure))
         return 0
-    largest = options.preferences // (10 if options.quick else 1)
-    counts = np.array([largest // 4, largest // 2, largest])
+    scale = 10 if options.quick else 1
+    counts = np.array([750, 1500, 3000]) // scale
     peaks = np.array([peak(int(count)) for count in counts])
+    whole = peak(options.preferences // scale)
     slope, base = np.polyfit(counts, peaks, 1)
     straight = base + slope * counts
     figures = [
         Figure(f"peak at {count:,} preferences", float(value / _GIB), "GiB", at_most=BAR_GIB)
-        for count, value in zip(counts.tolist(), peaks, strict=True)
+        for count, value in zip(
+            [*counts.tolist(), options.preferences // scale], [*peaks, whole], strict=True
+        )
     ]
     figures += [
         Figure("growth per preference", slope / 2**20, "MiB"),

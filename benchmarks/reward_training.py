@@ -34,8 +34,11 @@ LOSS_TOLERANCE = 1e-4
 IMAGES: gym.Space[Any] = gym.spaces.Box(0, 255, (64, 64, 3), np.uint8)
 
 
-def synthetic_labels(pairs: int, seed: int = 0) -> LabelledPairs:
-    """Answers about random frames; the segment with more red squares is better."""
+def synthetic_labels(pairs: int, seed: int = 0, newest: int | None = None) -> LabelledPairs:
+    """Answers about random frames; the segment with more red squares is better.
+
+    They arrive one by one, and segments of older answers than the `newest` are dropped.
+    """
     rng = np.random.default_rng(seed)
     store, rows = SegmentStore(LENGTH), []
     actions = np.zeros(LENGTH, dtype=np.int64)
@@ -47,7 +50,9 @@ def synthetic_labels(pairs: int, seed: int = 0) -> LabelledPairs:
             store.add(2 * pair + side, frames, actions, f"episode {2 * pair + side}")
         answer = "a" if red[0] > red[1] else "b"
         rows.append(PreferenceRow(pair, pair, 0, 2 * pair, 2 * pair + 1, answer))
-    return labelled_pairs(rows, store)
+        if newest is not None and pair % 100 == 0:
+            store.keep(labelled_pairs(rows, store, newest=newest).keys)
+    return labelled_pairs(rows, store, newest=newest)
 
 
 def make_ensemble(config: RewardConfig, compute: Compute) -> RewardEnsemble:

@@ -37,7 +37,7 @@ BAR_BYTES = 2.0**30
 _REQUIREMENTS = ("imitation==1.0.1", "setuptools<81")
 # Comparisons and epochs of (imitation, ours), so that each takes seconds.
 _SIZES = {"mlp": ((1000, 2), (1000, 30)), "cnn": ((32, 1), (256, 2))}
-_QUICK = {"mlp": ((200, 1), (500, 4)), "cnn": ((8, 1), (64, 1))}
+_QUICK = {"mlp": ((500, 1), (500, 40)), "cnn": ((8, 1), (64, 1))}
 
 
 def install() -> Path:

@@ -200,13 +200,21 @@ def target(row: PreferenceRow) -> float | None:
     return 0.5 + (certain - 0.5) * row.strength
 
 
-def labelled_pairs(rows: Iterable[PreferenceRow], store: SegmentStore) -> LabelledPairs:
+def labelled_pairs(
+    rows: Iterable[PreferenceRow], store: SegmentStore, *, newest: int | None = None
+) -> LabelledPairs:
     """The labels that all rows so far amount to.
 
     Ties count as 0.5; incomparable pairs, withdrawals and replaced rows count as nothing
-    (Christiano 2017, section 2.2.2). The store must hold every segment that counts.
+    (Christiano 2017, section 2.2.2).
+
+    Args:
+        rows: every row of the run, in any order.
+        store: must hold the segments of the labels returned.
+        newest: only so many of the last labels, as in `reward.buffer`; None = all.
     """
     labels = [(row, mu) for row in effective(rows) if (mu := target(row)) is not None]
+    labels = labels[-newest:] if newest is not None else labels
     return _assemble(
         store,
         [(row.first, row.second) for row, _ in labels],
@@ -221,7 +229,8 @@ def _padded(parts: list[NDArray[Any]], length: int) -> NDArray[Any]:
     whole = np.empty((len(parts), length, *parts[0].shape[1:]), dtype=parts[0].dtype)
     for row, part in zip(whole, parts, strict=True):
         row[: len(part)] = part
-        row[len(part) :] = part[-1]
+        if len(part) < length:
+            row[len(part) :] = part[-1]
     return whole
 
 

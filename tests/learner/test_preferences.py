@@ -85,6 +85,17 @@ def test_the_newest_labels_keep_their_segments() -> None:
     assert labels.newest(None) is labels
 
 
+def test_segments_of_older_labels_need_not_be_kept() -> None:
+    rows, store = [row(i, "a") for i in range(5)], store_of(10)
+    newest = labelled_pairs(rows, store, newest=2)
+
+    store.keep(newest.keys)
+
+    again = labelled_pairs(rows, store, newest=2)
+    assert again.ids.tolist() == newest.ids.tolist() == [3, 4]
+    assert len(store) == 4
+
+
 def test_short_segments_are_padded_and_marked() -> None:
     store = SegmentStore(4)
     store.add(0, np.array([[1.0], [2.0]]), np.array([5, 6]), "e")
