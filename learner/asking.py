@@ -11,9 +11,13 @@ from scipy.special import expit
 
 from learner.agents.rollouts import Rollout
 from learner.config import RunConfig
+from learner.demonstrations import Demonstrations
 from learner.evaluation.accuracy import clock_accuracy, preference_accuracy
+from learner.iteration import Answering
+from learner.preferences import SegmentStore
 from learner.queries.schedules import labels_due
 from learner.queries.selection import Selection, draw_pairs, select
+from learner.rewards.fitting import UnlabelledPairs
 from learner.seeds import generator
 from learner.segments import Window, draw_windows, to_segment, window_observations
 from learner.teachers import SyntheticTeacher
@@ -22,6 +26,14 @@ from learner.trajectories import Segment
 AUDIT_PAIRS = 500
 """Uniform pairs per rollout on which the reward model is checked before it could see them."""
 
+UNLABELLED_PAIRS = 256
+"""Pairs per fit that a reward model may label itself; 64x64x3 images of 25 steps take 157 MB."""
+
+DEMONSTRATED = "demonstration"
+"""Strategy noted with pairs that show a demonstration beside the agent."""
+
+_SHOWN = {"strategy": DEMONSTRATED, "score": 0.0, "uniform_too": False}
+
 # k-center compares pairs by what is seen in them; every fifth frame at an eighth of the
 # resolution tells windows apart as well as all of them, at a hundredth of the cost.
 FEATURE_FRAMES = 5
@@ -29,22 +41,45 @@ FEATURE_PIXELS = 8
 
 
 @dataclass(frozen=True)
+class Side:
+    """One of the two segments of a pair.
+
+    Attributes:
+        segment: as a recipe.
+        seen: (length, ...) what the agent saw in it before each action; may be a view of a
+            rollout, good until the next one.
+    """
+
+    segment: Segment
+    seen: NDArray[Any]
+
+
+@dataclass(frozen=True)
 class Question:
     """A pair to ask.
 
     Attributes:
-        a: first segment, as a recipe.
+        a: first segment.
         b: second segment.
-        windows: where both lie in the rollout.
         selection: strategy, score and whether uniform selection would have asked it too.
-        answer: the synthetic teacher's; None when people answer.
+        answer: where it is known at once; None when people answer.
+        teacher: whose answer that is.
     """
 
-    a: Segment
-    b: Segment
-    windows: tuple[Window, Window]
+    a: Side
+    b: Side
     selection: dict[str, Any]
     answer: str | None
+    teacher: Answering = "synthetic"
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A pair before anybody has seen it."""
+
+    a: Side
+    b: Side
+    selection: dict[str, Any]
 
 
 class Asking:
@@ -89,7 +124,11 @@ class Asking:
         return max(0, min(target, queries.budget - labels) - open_pairs)
 
     def choose(
-        self, rollout: Rollout, logits: NDArray[np.float32] | None, count: int
+        self,
+        rollout: Rollout,
+        logits: NDArray[np.float32] | None,
+        count: int,
+        demonstrations: Demonstrations | None = None,
     ) -> list[Question]:
         """Choose pairs of a rollout and let a synthetic teacher answer them.
 
@@ -97,6 +136,8 @@ class Asking:
             rollout: with the anchors from which segments are replayed.
             logits: (members, T, N) unnormalised rewards; None before the first reward model.
             count: pairs wanted.
+            demonstrations: shown in some of the pairs, and preferred to their clips, as the
+                config says; for the first pairs only.
         """
         if not count:
             return []
@@ -118,13 +159,15 @@ class Asking:
             features=features,
             asked=self.asked,
         )
-        questions = [
-            question
-            for rank in range(len(selection.indices))
-            if (question := self._question(rollout, windows, pairs, selection, rank))
+        drafts = [
+            _Draft(*self._sides(rollout, windows, pairs[index]), _facts(selection, rank))
+            for rank, index in enumerate(selection.indices)
         ]
-        self.asked += len(questions)
-        return questions
+        if demonstrations is None:
+            return self._put(drafts)
+        rng = generator(self.config.seed, f"demonstrations {rollout.iteration}")
+        questions = self._put(self._beside(drafts, demonstrations, rng))
+        return questions + self._preferred(questions, demonstrations, rng)
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values for the checkpoint."""
@@ -145,31 +188,66 @@ class Asking:
         windows = draw_windows(rollout, 2 * pool, self.config.segments, self._rng)
         return windows, _pairs(rollout, windows, pool, self._rng)
 
-    def _question(
-        self,
-        rollout: Rollout,
-        windows: list[Window],
-        pairs: NDArray[np.int64],
-        selection: Selection,
-        rank: int,
-    ) -> Question | None:
-        """The rank-th pick as a question; None if the synthetic teacher skips it."""
-        index = int(selection.indices[rank])
-        window_a, window_b = (windows[int(one)] for one in pairs[index])
-        environment = self.config.environment
-        a = to_segment(rollout, window_a, environment)
-        b = to_segment(rollout, window_b, environment)
-        answer = None
-        if self._teacher is not None:
-            answer = self._teacher.answer(a.rewards, b.rewards)
-            if answer is None:
-                return None
-        facts = {
-            "strategy": selection.strategies[rank],
-            "score": round(float(selection.scores[rank]), 6),
-            "uniform_too": bool(index in selection.uniform_indices),
-        }
-        return Question(a, b, (window_a, window_b), facts, answer)
+    def _sides(
+        self, rollout: Rollout, windows: list[Window], pair: NDArray[np.int64]
+    ) -> tuple[Side, Side]:
+        a, b = (windows[int(one)] for one in pair)
+        return self._side(rollout, a), self._side(rollout, b)
+
+    def _side(self, rollout: Rollout, window: Window) -> Side:
+        seen = rollout.observations[window.t : window.t + window.length, window.env]
+        return Side(to_segment(rollout, window, self.config.environment), seen)
+
+    def _put(self, drafts: list[_Draft]) -> list[Question]:
+        """Ask, and count, all pairs but those that the synthetic teacher skips."""
+        questions = []
+        for draft in drafts:
+            answer = None
+            if self._teacher is not None:
+                rewards = (side.segment.rewards for side in (draft.a, draft.b))
+                answer = self._teacher.answer(*rewards)
+                if answer is None:
+                    continue
+            questions.append(Question(draft.a, draft.b, draft.selection, answer))
+        self.asked += len(questions)
+        return questions
+
+    def _beside(
+        self, drafts: list[_Draft], demonstrations: Demonstrations, rng: np.random.Generator
+    ) -> list[_Draft]:
+        """The share of pairs that are to show a demonstration show one instead of their second."""
+        share = self.config.demonstrations.initial_share
+        chosen = rng.permutation(len(drafts))[: round(share * len(drafts))]
+        shown = list(drafts)
+        for index in np.sort(chosen):
+            shown[index] = _Draft(drafts[index].a, Side(*demonstrations.draw(rng)), _SHOWN)
+        return shown
+
+    def _preferred(
+        self, questions: list[Question], demonstrations: Demonstrations, rng: np.random.Generator
+    ) -> list[Question]:
+        """A random demonstration preferred to every clip of the agent (Ibarz 2018, A.2)."""
+        if not self.config.demonstrations.autolabels:
+            return []
+        clips = [
+            clip
+            for question in questions
+            for clip in (question.a, question.b)
+            if clip is question.a or question.selection["strategy"] != DEMONSTRATED
+        ]
+        return [
+            Question(Side(*demonstrations.draw(rng)), clip, _SHOWN, "a", "demonstration")
+            for clip in clips
+        ]
+
+
+def _facts(selection: Selection, rank: int) -> dict[str, Any]:
+    """What is stored of why the rank-th pair was picked."""
+    return {
+        "strategy": selection.strategies[rank],
+        "score": round(float(selection.scores[rank]), 6),
+        "uniform_too": bool(selection.indices[rank] in selection.uniform_indices),
+    }
 
 
 def pair_accuracy(
@@ -201,6 +279,29 @@ def pair_accuracy(
         "reward_model/clock_accuracy_fresh": clock.strongest,
         "reward_model/fresh_pairs_decided": float(accuracy.estimate.n),
     }
+
+
+def unlabelled_pairs(
+    rollout: Rollout, config: RunConfig, rng: np.random.Generator
+) -> UnlabelledPairs:
+    """Uniform pairs of a rollout that nobody is asked, for pseudo-labels (SURF).
+
+    Args:
+        rollout: at hand.
+        config: the run's.
+        rng: source of the pairs.
+    """
+    windows = draw_windows(rollout, 2 * UNLABELLED_PAIRS, config.segments, rng)
+    store = SegmentStore(config.segments.length)
+    for key, window in enumerate(windows):
+        steps = slice(window.t, window.t + window.length)
+        store.add(
+            key,
+            rollout.observations[steps, window.env],
+            rollout.actions[steps, window.env],
+            episode="",  # of no consequence: these are never held out
+        )
+    return UnlabelledPairs(store, _pairs(rollout, windows, UNLABELLED_PAIRS, rng))
 
 
 def _pairs(

@@ -9,31 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from learner.agents.cloning import clone
 from learner.agents.payment import pay
 from learner.agents.ppo import make_agent
 from learner.agents.rollouts import Rollout
-from learner.asking import Asking, Question, pair_accuracy
+from learner.answers import Answers
+from learner.asking import Asking, Question, pair_accuracy, unlabelled_pairs
 from learner.checkpoints import Checkpoint
 from learner.config import parse_config
 from learner.control import Control
+from learner.demonstrations import load
 from learner.devices import Compute
 from learner.envs.registry import make
 from learner.evaluation.filming import film
 from learner.evaluation.scoring import Scores, score
+from learner.iteration import Iteration, NewQuery, NewVersion
 from learner.logs import EventFile
-from learner.preferences import PreferenceRow, SegmentStore, labelled_pairs
-from learner.records import Iteration, NewQuery, NewVersion, RunRecords
-from learner.replay import replay, verify
+from learner.records import RunRecords
+from learner.replay import verify
 from learner.rewards.ensemble import RewardEnsemble
 from learner.rewards.fitting import fit
 from learner.rewards.packing import pack
 from learner.seeds import generator, integer
-from learner.trajectories import Segment
 
 ANSWER_POLL_SECONDS = 0.5
 
@@ -107,8 +108,7 @@ class TrainingLoop:
             device=self.agent.compute.device,
             precision=self.agent.compute.precision,
         )
-        self.segments = SegmentStore(config.segments.length)
-        self.answers: list[PreferenceRow] = []
+        self.answers = Answers(records, config.segments.length)
         self.asking = Asking(config, generator(config.seed, "queries"))
         self.fitting = generator(config.seed, "fitting")
         self.iteration = 0
@@ -118,6 +118,8 @@ class TrainingLoop:
         self.environments.reset()
         if checkpoint:
             self._resume(checkpoint)
+        # Of use before the first rollout and in the first pairs, so not held for longer.
+        self.demonstrations = None if self.version else load(config, self.environments)
         self.events = EventFile(records.folder / "tensorboard", self.steps)
 
     def run(self) -> Outcome:
@@ -155,11 +157,14 @@ class TrainingLoop:
 
     def _iterate(self) -> dict[str, float]:
         started = self.control.clock()
+        metrics = {} if self.iteration else self._imitate()
+
         self.control.activity = "collecting"
         rollout = self._collect()
 
         self.control.activity = "fitting the reward model"
-        version, metrics = self._fit()
+        version, fitted = self._fit(rollout)
+        metrics |= fitted
 
         self.control.activity = "improving the agent"
         raw = self._raw_rewards(rollout)
@@ -170,7 +175,7 @@ class TrainingLoop:
 
         self.iteration += 1
         metrics |= self._standing(rollout.ends.size / (self.control.clock() - started))
-        self._store(rollout, questions, version, metrics)
+        self._store(questions, version, metrics)
         if self._is_milestone():
             metrics |= self._score_checkpoint()
         self.report(
@@ -185,6 +190,20 @@ class TrainingLoop:
         )
         return metrics
 
+    def _imitate(self) -> dict[str, float]:
+        """Let the policy start from the demonstrations, if there are any (Ibarz 2018)."""
+        epochs = self.config.demonstrations.clone_epochs
+        if self.demonstrations is None or not epochs:
+            return {}
+        self.control.activity = "imitating the demonstrations"
+        return clone(
+            self.agent,
+            self.demonstrations.to_clone(),
+            generator(self.config.seed, "cloning"),
+            epochs=epochs,
+            pulse=self.control.pulse,
+        )
+
     def _collect(self) -> Rollout:
         """One rollout; the last is shorter, so that the step budget is never exceeded."""
         rollout = self.agent.collect(
@@ -197,18 +216,23 @@ class TrainingLoop:
         self.asking.observe(rollout)
         return rollout
 
-    def _fit(self) -> tuple[NewVersion | None, dict[str, float]]:
+    def _fit(self, rollout: Rollout) -> tuple[NewVersion | None, dict[str, float]]:
         """Refit the reward model if there are new answers; what is new is a new version."""
-        if not self._learns or not self._read_answers():
+        if not self._learns or not self.answers.read():
             return None, {}
-        labels = labelled_pairs(self.answers, self.segments)
-        if not len(labels):
+        labels = self.answers.labels()
+        if not labels.decided.any():  # a model of ties alone is noise to the agent
             return None, {}
-        report = fit(self.ensemble, labels, self.config.reward, self.fitting)
+        unlabelled = None
+        if self.config.reward.pseudo_label_threshold is not None:
+            rng = generator(self.config.seed, f"unlabelled {self.iteration}")
+            unlabelled = unlabelled_pairs(rollout, self.config, rng)
+        report = fit(self.ensemble, labels, self.config.reward, self.fitting, unlabelled=unlabelled)
         self.version += 1
+        self.demonstrations = None
         # What there was nothing to measure on is left out, not drawn as a zero.
         metrics = {name: value for name, value in report.metrics.items() if value is not None}
-        version = NewVersion(pack(self.ensemble), len(labels), self.answers[-1].id, metrics)
+        version = NewVersion(pack(self.ensemble), len(labels), self.answers.last, metrics)
         return version, dict(metrics)
 
     def _raw_rewards(self, rollout: Rollout) -> NDArray[np.float32] | None:
@@ -243,17 +267,14 @@ class TrainingLoop:
         count = self.asking.due(
             self.steps, open_pairs=queue.pending + queue.open, labels=queue.total_labels
         )
-        questions = self.asking.choose(rollout, raw, count)
+        questions = self.asking.choose(rollout, raw, count, self.demonstrations)
         for question in questions[:1]:
-            verify(question.a.trajectory)  # a sample: what is stored must replay bit for bit
+            # A sample: what is stored must replay bit for bit.
+            verify(question.a.segment.trajectory)
         return questions
 
     def _store(
-        self,
-        rollout: Rollout,
-        questions: list[Question],
-        version: NewVersion | None,
-        metrics: dict[str, float],
+        self, questions: list[Question], version: NewVersion | None, metrics: dict[str, float]
     ) -> None:
         """One transaction; then what the next fit needs is taken from the rollout at hand."""
         asked = self.records.store_iteration(
@@ -262,22 +283,29 @@ class TrainingLoop:
                 steps=self.steps,
                 steps_per_second=metrics["time/fps"],
                 queries=[
-                    NewQuery(one.a, one.b, one.selection, answer=one.answer) for one in questions
+                    NewQuery(
+                        one.a.segment,
+                        one.b.segment,
+                        one.selection,
+                        answer=one.answer,
+                        teacher=one.teacher,
+                    )
+                    for one in questions
                 ],
                 metrics=metrics,
                 version=version,
                 checkpoint=self._checkpoint().to_bytes(),
                 keep=self._is_milestone(),
             ),
-            self.config.teacher.model_dump(mode="json"),
+            {
+                "synthetic": self.config.teacher.model_dump(mode="json"),
+                "demonstration": self.config.demonstrations.model_dump(mode="json"),
+            },
         )
         self.events.write(metrics, self.steps)
         for question, ids in zip(questions, asked, strict=True):
-            for key, segment, window in zip(
-                (ids.a, ids.b), (question.a, question.b), question.windows, strict=True
-            ):
-                seen = rollout.observations[window.t : window.t + window.length, window.env]
-                self._remember(key, segment, seen)
+            for key, side in ((ids.a, question.a), (ids.b, question.b)):
+                self.answers.remember(key, side.segment, side.seen)
 
     # -- what the iteration is made of --------------------------------------------------------
 
@@ -305,28 +333,6 @@ class TrainingLoop:
         self.control.wait_until(
             lambda: self.records.queue().total_labels >= wanted, seconds=ANSWER_POLL_SECONDS
         )
-
-    def _read_answers(self, until: int | None = None) -> bool:
-        """Take answers stored since the last look; whether there were any, undone ones included.
-
-        Args:
-            until: the last row to take; None = all there are.
-        """
-        last = self.answers[-1].id if self.answers else 0
-        rows = [
-            row for row in self.records.preferences_after(last) if until is None or row.id <= until
-        ]
-        for key in {key for row in rows for key in (row.first, row.second)}:
-            if key not in self.segments:
-                segment = self.records.segment(key)
-                seen = replay(segment.trajectory).observations[segment.window]
-                self._remember(key, segment, seen)
-        self.answers += rows
-        return bool(rows)
-
-    def _remember(self, key: int, segment: Segment, observations: NDArray[Any]) -> None:
-        trajectory = segment.trajectory
-        self.segments.add(key, observations, trajectory.actions[segment.window], trajectory.episode)
 
     def _score(self, episodes: int) -> Scores:
         self.control.activity = "scoring the agent"
@@ -363,7 +369,7 @@ class TrainingLoop:
             iteration=self.iteration,
             steps=self.steps,
             version=self.version,
-            last_preference=self.answers[-1].id if self.answers else 0,
+            last_preference=self.answers.last,
             agent=self.agent.state_dict(),
             ensemble=self.ensemble.state_dict(),
             environments=[
@@ -383,4 +389,4 @@ class TrainingLoop:
             self.environments.load(index, state)
         self.asking.load_state_dict(checkpoint.asking)
         self.fitting.bit_generator.state = checkpoint.fitting
-        self._read_answers(until=checkpoint.last_preference)
+        self.answers.read(until=checkpoint.last_preference)

@@ -6,11 +6,12 @@ names it, so a kill at any moment leaves at most an artifact that no row mention
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from learner.iteration import Answering, AskedPair, Iteration, NewQuery
 from learner.preferences import PreferenceRow
 from learner.trajectories import Segment, Trajectory
 from server.artifacts import Artifacts
@@ -22,9 +23,6 @@ from server.store import metrics, people, preferences, queries, runs, trajectori
 
 __all__ = [
     "CommandKind",
-    "Iteration",
-    "NewQuery",
-    "NewVersion",
     "RecordsError",
     "RunRecords",
     "RunState",
@@ -34,42 +32,6 @@ __all__ = [
 
 LEASE_SECONDS = 20.0
 """A worker that is silent for so long has lost its run."""
-
-
-@dataclass(frozen=True)
-class NewQuery:
-    """A pair to ask; `answer` is a synthetic teacher's ('a', 'b', 'tie', 'incomparable')."""
-
-    a: Segment
-    b: Segment
-    selection: dict[str, Any]
-    priority: float = 0.0
-    answer: str | None = None
-
-
-@dataclass(frozen=True)
-class NewVersion:
-    """A reward model that the agent uses from now on."""
-
-    content: bytes
-    preferences: int
-    last_preference_id: int | None
-    metrics: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Iteration:
-    """What one iteration leaves behind; stored whole or not at all."""
-
-    number: int
-    steps: int
-    steps_per_second: float | None
-    queries: Sequence[NewQuery]
-    metrics: dict[str, float]
-    version: NewVersion | None
-    checkpoint: bytes
-    keep: bool
-    """Whether later iterations leave the checkpoint where it is; kept ones are scored."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +45,6 @@ class LatestCheckpoint:
 
     content: bytes
     unscored: bool
-
-
-@dataclass(frozen=True)
-class AskedPair:
-    """Row ids of a stored query and its segments."""
-
-    query: int
-    a: int
-    b: int
 
 
 def _now() -> datetime:
@@ -256,21 +209,33 @@ class RunRecords:
 
     # -- what an iteration writes -------------------------------------------------------------
 
-    def store_iteration(self, iteration: Iteration, teacher: dict[str, Any]) -> list[AskedPair]:
+    def store_iteration(
+        self, iteration: Iteration, teachers: Mapping[Answering, dict[str, Any]]
+    ) -> list[AskedPair]:
         """Store an iteration in one transaction; return the ids of the pairs it asked.
 
         Args:
             iteration: everything the iteration made.
-            teacher: settings of the synthetic teacher, for pairs that carry an answer.
+            teachers: settings of those who gave the answers that pairs carry.
         """
         checkpoint = self._artifacts.put(iteration.checkpoint)
         version = iteration.version
         weights = self._artifacts.put(version.content) if version else None
-        recipes = [self._put_pair(query) for query in iteration.queries]
+        segments = {id(one): one for query in iteration.queries for one in (query.a, query.b)}
+        recipes = {
+            key: self._artifacts.put(segment.trajectory.to_bytes())
+            for key, segment in segments.items()
+        }
         with self._database.write() as session:
+            rows = {
+                key: self._add_segment(session, segment, recipes[key])
+                for key, segment in segments.items()
+            }
             asked = [
-                self._add_query(session, query, names, iteration.number, teacher)
-                for query, names in zip(iteration.queries, recipes, strict=True)
+                self._add_query(
+                    session, query, rows[id(query.a)], rows[id(query.b)], iteration.number, teachers
+                )
+                for query in iteration.queries
             ]
             if version and weights:
                 versions.add_reward_model(
@@ -321,24 +286,15 @@ class RunRecords:
             versions.set_showing(session, checkpoint_id=row.id, showing=artifact)
             metrics.add_metrics(session, run_id=self.run_id, step=steps, values=values, now=_now())
 
-    def _put_pair(self, query: NewQuery) -> tuple[str, str]:
-        return (
-            self._artifacts.put(query.a.trajectory.to_bytes()),
-            self._artifacts.put(query.b.trajectory.to_bytes()),
-        )
-
     def _add_query(
         self,
         session: Any,
         query: NewQuery,
-        names: tuple[str, str],
+        a: int,
+        b: int,
         iteration: int,
-        teacher: dict[str, Any],
+        teachers: Mapping[Answering, dict[str, Any]],
     ) -> AskedPair:
-        a, b = (
-            self._add_segment(session, segment, name)
-            for segment, name in zip((query.a, query.b), names, strict=True)
-        )
         row = queries.add_query(
             session,
             run_id=self.run_id,
@@ -350,14 +306,20 @@ class RunRecords:
             now=_now(),
         )
         if query.answer is not None:
-            synthetic = people.synthetic_teacher(
-                session, run_id=self.run_id, name="synthetic", settings=teacher
-            )
+            settings = teachers[query.teacher]
+            if query.teacher == "synthetic":
+                teacher = people.synthetic_teacher(
+                    session, run_id=self.run_id, name="synthetic", settings=settings
+                )
+            else:
+                teacher = people.demonstration_teacher(
+                    session, run_id=self.run_id, settings=settings
+                )
             preferences.record_answer(
                 session,
                 run_id=self.run_id,
                 query_id=row.id,
-                teacher_id=synthetic.id,
+                teacher_id=teacher.id,
                 answer=Answer(query.answer),
                 submission_key=f"query-{row.id}",
                 now=_now(),

@@ -48,15 +48,26 @@ def teacher_for_person(s: Session, *, person_id: int) -> Teacher:
 
 def synthetic_teacher(s: Session, *, run_id: int, name: str, settings: dict[str, Any]) -> Teacher:
     """A run's synthetic teacher of that name, made when first asked for."""
+    return _of_run(s, TeacherKind.SYNTHETIC, run_id, name, settings)
+
+
+def demonstration_teacher(s: Session, *, run_id: int, settings: dict[str, Any]) -> Teacher:
+    """Whoever prefers a run's demonstrations to what its agent does; made when first asked for."""
+    return _of_run(s, TeacherKind.DEMONSTRATION, run_id, "demonstrations", settings)
+
+
+def _of_run(
+    s: Session, kind: TeacherKind, run_id: int, name: str, settings: dict[str, Any]
+) -> Teacher:
     teacher = s.scalar(
         select(Teacher).where(
             Teacher.run_id == run_id,
-            Teacher.kind == TeacherKind.SYNTHETIC,
+            Teacher.kind == kind,
             Teacher.name == name,
         )
     )
     if teacher is None:
-        teacher = Teacher(kind=TeacherKind.SYNTHETIC, name=name, run_id=run_id, settings=settings)
+        teacher = Teacher(kind=kind, name=name, run_id=run_id, settings=settings)
         s.add(teacher)
         s.flush()
     return teacher

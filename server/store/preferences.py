@@ -43,6 +43,8 @@ _EFFECTIVE = and_(
     Preference.answer != Answer.WITHDRAWN,
     ~select(_LATER.id).where(_LATER.replaces_id == Preference.id).correlate(Preference).exists(),
 )
+_AUTOMATIC = select(Teacher.id).where(Teacher.kind == TeacherKind.DEMONSTRATION)
+_GIVEN = and_(_EFFECTIVE, Preference.teacher_id.not_in(_AUTOMATIC))
 _WITH_KEY = select(Preference).where(
     Preference.teacher_id == bindparam("teacher_id"),
     Preference.submission_key == bindparam("key"),
@@ -62,6 +64,14 @@ _ANSWERS = (
 def effective() -> ColumnElement[bool]:
     """The condition under which a preference counts."""
     return _EFFECTIVE
+
+
+def given() -> ColumnElement[bool]:
+    """The condition under which a preference is one of the labels of a budget.
+
+    It counts, and somebody gave it: demonstrations are preferred to the agent without asking.
+    """
+    return _GIVEN
 
 
 def preferences_after(s: Session, *, run_id: int, after_id: int = 0) -> list[PreferenceRow]:

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from server.models import Preference, Run, Teacher, UtcDateTime
-from server.store.preferences import effective
+from server.store.preferences import effective, given
 
 _OWN = (
     Preference.run_id == bindparam("run_id"),
@@ -21,7 +21,7 @@ _OWN = (
 _LABELS = (
     select(func.count())
     .select_from(Preference)
-    .where(Preference.run_id == bindparam("run_id"), effective())
+    .where(Preference.run_id == bindparam("run_id"), given())
     .scalar_subquery()
 )
 _BUDGET = select(Run.label_budget).where(Run.id == bindparam("run_id")).scalar_subquery()

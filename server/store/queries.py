@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from server.errors import Invalid
 from server.models import Answer, Assignment, Preference, Query, QueryState, Segment
-from server.store.preferences import effective
+from server.store.preferences import given
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class QueueCounts:
         leased: assignments held right now.
         answered: with as many answers as wanted.
         set_aside: their clips are gone or cannot be made.
-        labels: preferences that count, by answer.
+        labels: preferences that count and were given by somebody, by answer.
     """
 
     pending: int
@@ -36,7 +36,7 @@ class QueueCounts:
 
     @property
     def total_labels(self) -> int:
-        """All preferences that count."""
+        """All preferences that count, but those of demonstrations, which cost nobody anything."""
         return sum(self.labels.values())
 
 
@@ -102,7 +102,7 @@ def counts(s: Session, *, run_id: int, now: datetime) -> QueueCounts:
     )
     labels = s.execute(
         select(Preference.answer, func.count())
-        .where(Preference.run_id == run_id, effective())
+        .where(Preference.run_id == run_id, given())
         .group_by(Preference.answer)
     ).all()
     return QueueCounts(

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, aliased
 
 from server.errors import Conflict, NotFound
 from server.models import Command, CommandKind, Metric, Preference, Run, RunState
-from server.store.preferences import effective
+from server.store.preferences import given
 
 TABLE_METRICS = ("rollout/ep_rew_mean", "reward_model/accuracy_heldout")
 _LEASABLE = (RunState.WAITING, RunState.RUNNING)
@@ -107,7 +107,7 @@ def list_runs(s: Session) -> list[RunSummary]:
     """All runs, newest first."""
     answers = dict(
         s.execute(
-            select(Preference.run_id, func.count()).where(effective()).group_by(Preference.run_id)
+            select(Preference.run_id, func.count()).where(given()).group_by(Preference.run_id)
         ).all()
     )
     newer = aliased(Metric)

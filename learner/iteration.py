@@ -1,0 +1,67 @@
+"""What one iteration leaves behind, as it is handed to the records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from learner.trajectories import Segment
+
+Answering = Literal["synthetic", "demonstration"]
+"""Teachers that answer at once: a simulated one, and demonstrations, which are always better."""
+
+
+@dataclass(frozen=True)
+class NewQuery:
+    """A pair to ask.
+
+    Attributes:
+        a: first segment; the same object in several pairs is stored once.
+        b: second segment.
+        selection: strategy, score and whether uniform selection would have asked it too.
+        priority: higher ones are shown to people first.
+        answer: 'a', 'b', 'tie' or 'incomparable' where it is known already; None to ask people.
+        teacher: whose answer that is.
+    """
+
+    a: Segment
+    b: Segment
+    selection: dict[str, Any]
+    priority: float = 0.0
+    answer: str | None = None
+    teacher: Answering = "synthetic"
+
+
+@dataclass(frozen=True)
+class NewVersion:
+    """A reward model that the agent uses from now on."""
+
+    content: bytes
+    preferences: int
+    last_preference_id: int | None
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """What one iteration leaves behind; stored whole or not at all."""
+
+    number: int
+    steps: int
+    steps_per_second: float | None
+    queries: Sequence[NewQuery]
+    metrics: dict[str, float]
+    version: NewVersion | None
+    checkpoint: bytes
+    keep: bool
+    """Whether later iterations leave the checkpoint where it is; kept ones are scored."""
+
+
+@dataclass(frozen=True)
+class AskedPair:
+    """Row ids of a stored query and its segments."""
+
+    query: int
+    a: int
+    b: int
