@@ -19,10 +19,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+exports = typer.Typer(help="Write what a run has learned to files.", no_args_is_help=True)
+imports = typer.Typer(help="Read what was made elsewhere.", no_args_is_help=True)
+app.add_typer(exports, name="export")
+app.add_typer(imports, name="import")
+
 Config = Annotated[Path, typer.Argument(help="YAML file, e.g. experiments/coinrun-oracle.yaml")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="changes to it, e.g. queries.budget=200 seed=1")
 ]
+
+RunName = Annotated[str, typer.Argument(help="as on its page", metavar="RUN")]
 
 Port = Annotated[int | None, typer.Option(help="instead of 8000 (CLIPWISE_PORT)", min=1, max=65535)]
 
@@ -81,6 +88,53 @@ def run(config: Config, overrides: Overrides = None) -> None:
     from cli.run import run as start
 
     start(config, overrides or [])
+
+
+@app.command()
+def demonstrate(
+    name: RunName,
+    out: Annotated[Path, typer.Option(help="folder, new or without demonstrations")],
+    episodes: Annotated[int, typer.Option(help="how many", min=1)] = 10,
+) -> None:
+    """Let the newest kept agent of a run play demonstrations for other runs."""
+    from cli.demonstrate import demonstrate as start
+
+    start(name, episodes, out)
+
+
+@exports.command("reward-model")
+def export_reward_model(
+    name: RunName,
+    out: Annotated[Path, typer.Option(help="file, replaced if it is there")],
+    version: Annotated[int | None, typer.Option(help="its number; the newest if not given")] = None,
+) -> None:
+    """Write a reward model to a file that stands alone."""
+    from cli.export import reward_model as start
+
+    start(name, version, out)
+
+
+@exports.command("demonstrations")
+def export_demonstrations(
+    folder: Annotated[Path, typer.Argument(help="written by `clipwise demonstrate`")],
+    dataset: Annotated[str, typer.Argument(help="id of the new Minari data set")],
+) -> None:
+    """Write demonstrations as a local Minari data set."""
+    from cli.demonstrate import to_minari as start
+
+    start(folder, dataset)
+
+
+@imports.command("demonstrations")
+def import_demonstrations(
+    dataset: Annotated[str, typer.Argument(help="id of a local Minari data set")],
+    config: Config,
+    out: Annotated[Path, typer.Option(help="folder, new or without demonstrations")],
+) -> None:
+    """Read a Minari data set as demonstrations for runs of a config."""
+    from cli.demonstrate import from_minari as start
+
+    start(dataset, config, out)
 
 
 @app.command()

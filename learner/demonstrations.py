@@ -54,11 +54,11 @@ class Demonstrations:
 
     def __init__(self, played: Sequence[_Played], config: RunConfig) -> None:
         self._played = played
-        self._segments = config.segments
         # Windows are drawn uniformly over all steps; a fragment may be too short to hold one.
+        self._segments = config.segments.model_copy(update={"endings": 0.0})
         probe = np.random.default_rng(0)
         steps = [
-            len(one.ends) * bool(draw_windows(one, 1, config.segments, probe)) for one in played
+            len(one.ends) * bool(draw_windows(one, 1, self._segments, probe)) for one in played
         ]
         self._weights = np.array(steps, dtype=np.float64)
 

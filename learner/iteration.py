@@ -1,4 +1,4 @@
-"""What one iteration leaves behind, as it is handed to the records."""
+"""What an iteration leaves behind, as it is handed to the records and comes back from them."""
 
 from __future__ import annotations
 
@@ -65,3 +65,16 @@ class AskedPair:
     query: int
     a: int
     b: int
+
+
+@dataclass(frozen=True)
+class LatestCheckpoint:
+    """Where a run goes on from.
+
+    Attributes:
+        content: as `store_iteration` was given it.
+        unscored: whether the run was left between keeping this checkpoint and scoring it.
+    """
+
+    content: bytes
+    unscored: bool

@@ -7,16 +7,16 @@ names it, so a kill at any moment leaves at most an artifact that no row mention
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from learner.iteration import Answering, AskedPair, Iteration, NewQuery
+from learner.iteration import Answering, AskedPair, Iteration, LatestCheckpoint, NewQuery
 from learner.preferences import PreferenceRow
 from learner.trajectories import Segment, Trajectory
 from server.artifacts import Artifacts
 from server.database import Database
 from server.errors import ClipwiseError as RecordsError
+from server.errors import NotFound
 from server.models import Answer, CommandKind, RunState
 from server.settings import Settings
 from server.store import metrics, people, preferences, queries, runs, trajectories, versions
@@ -32,19 +32,6 @@ __all__ = [
 
 LEASE_SECONDS = 20.0
 """A worker that is silent for so long has lost its run."""
-
-
-@dataclass(frozen=True)
-class LatestCheckpoint:
-    """Where a run goes on from.
-
-    Attributes:
-        content: as `store_iteration` was given it.
-        unscored: whether the run was left between keeping this checkpoint and scoring it.
-    """
-
-    content: bytes
-    unscored: bool
 
 
 def _now() -> datetime:
@@ -100,6 +87,38 @@ class Workplace:
             if run is None:
                 return None
             return RunRecords(self, run.id, run.name, run.config, worker)
+
+    def kept_checkpoint(self, name: str) -> tuple[dict[str, Any], bytes]:
+        """A run's config and its newest kept checkpoint; also while somebody works on it.
+
+        Raises:
+            NotFound: no such run, or it has not kept a checkpoint yet.
+        """
+        with self.database.read() as session:
+            run = runs.get_run(session, name=name)
+            rows = versions.list_checkpoints(session, run_id=run.id)
+            kept = next((row.artifact for row in rows if row.kept), None)
+            if kept is None:
+                raise NotFound(f"run {name} has no checkpoint yet; wait for its first iteration")
+            return run.config, self.artifacts.get(kept)
+
+    def reward_model(self, name: str, version: int | None = None) -> tuple[int, bytes]:
+        """A version of a run's reward model with its number; None = the newest.
+
+        Raises:
+            NotFound: no such run or version.
+        """
+        with self.database.read() as session:
+            run = runs.get_run(session, name=name)
+            rows = versions.list_reward_models(session, run_id=run.id)
+            if not rows:
+                raise NotFound(f"run {name} has no reward model yet; it needs answers first")
+            row = next((row for row in rows if version in (None, row.version)), None)
+            if row is None:
+                raise NotFound(
+                    f"run {name} has no version {version}; it has 1 to {rows[0].version}"
+                )
+            return row.version, self.artifacts.get(row.artifact)
 
     def check(self) -> None:
         """Make sure that the database is of this version.
