@@ -223,6 +223,19 @@ class DemonstrationConfig(_Section):
         0.0, ge=0, le=1, description="share of the first pairs that show a demonstration as well"
     )
 
+    @model_validator(mode="after")
+    def _used(self) -> DemonstrationConfig:
+        shown = self.autolabels or self.initial_share
+        if self.path is None and shown:
+            used = "autolabels" if self.autolabels else "initial_share"
+            raise ValueError(f"demonstrations.{used} needs demonstrations.path; set it")
+        if self.path is not None and not shown and not self.clone_epochs:
+            raise ValueError(
+                "demonstrations.path is set but nothing uses them; set clone_epochs, autolabels "
+                "or initial_share"
+            )
+        return self
+
 
 class EvaluationConfig(_Section):
     """How the agent is scored; never seen by the agent or the reward model."""

@@ -45,7 +45,7 @@ def tiny() -> Callable[..., dict[str, Any]]:
     def build(**changes: Any) -> dict[str, Any]:
         values = {key: dict(v) if isinstance(v, dict) else v for key, v in TINY.items()}
         for key, change in changes.items():
-            values[key] = {**values[key], **change} if isinstance(change, dict) else change
+            values[key] = {**values.get(key, {}), **change} if isinstance(change, dict) else change
         return parse_config(values).model_dump(mode="json")
 
     return build
