@@ -85,9 +85,12 @@ def migrate() -> None:
 @app.command()
 def run(config: Config, overrides: Overrides = None) -> None:
     """Train one run headless to its end; goes on where an interrupted one stopped."""
+    from learner.config import load_config
+
+    values = load_config(config, overrides)  # before torch is loaded: a slip is told at once
     from cli.run import run as start
 
-    start(config, overrides or [])
+    start(values)
 
 
 @app.command()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +13,7 @@ from rich.table import Table
 
 from cli.checks import check_codec, check_environment
 from cli.signals import interrupt
-from learner.config import RunConfig, load_config
+from learner.config import RunConfig
 from learner.errors import LearnerError
 from learner.evaluation.estimates import Estimate
 from learner.loop import Outcome
@@ -31,13 +30,12 @@ class NotTrained(LearnerError):
     """The run ended before its result; the message says how to go on."""
 
 
-def run(path: Path, overrides: list[str]) -> None:
+def run(config: RunConfig) -> None:
     """Train to the end; the same command goes on where an interrupted one stopped.
 
     Raises:
         NotTrained: stopped, taken over, or another worker has it.
     """
-    config = load_config(path, overrides)
     check_environment(config.environment)
     check_codec()
     settings = load_settings()

@@ -44,13 +44,20 @@ BAD_CONFIGS = {
 }
 
 
-@pytest.mark.parametrize("subcommand", ["run", "up"])
 @pytest.mark.parametrize(("text", "words"), BAD_CONFIGS.values(), ids=BAD_CONFIGS)
-def test_a_config_that_cannot_be_used(command, tmp_path, subcommand, text, words) -> None:
+def test_a_config_that_cannot_be_used(command, tmp_path, text, words) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(text)
-    arguments = ["run", str(path)] if subcommand == "run" else ["up", "--config", str(path)]
-    assert_refused(command.run(*arguments), words)
+    assert_refused(command.run("run", str(path)), words)
+    assert not command.settings.var.exists()
+
+
+@pytest.mark.parametrize("kind", ["unknown game", "unknown key"])
+def test_a_first_run_that_cannot_be_made(command, tmp_path, kind) -> None:
+    text, words = BAD_CONFIGS[kind]
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    assert_refused(command.run("up", "--config", str(path)), words)
     assert not command.settings.var.exists()
 
 
