@@ -34,6 +34,9 @@ DEMONSTRATED = "demonstration"
 
 _SHOWN = {"strategy": DEMONSTRATED, "score": 0.0, "uniform_too": False}
 
+SPARE = 4
+"""Picks considered per pair asked, so that no window need be asked about twice at once."""
+
 # k-center compares pairs by what is seen in them; every fifth frame at an eighth of the
 # resolution tells windows apart as well as all of them, at a hundredth of the cost.
 FEATURE_FRAMES = 5
@@ -153,15 +156,18 @@ class Asking:
             np.zeros((0, len(pairs)))
             if logits is None
             else expit(_differences(logits, windows, pairs)),
-            count=count,
+            count=count * SPARE,
             uniform_share=config.uniform_share,
             rng=self._rng,
             features=features,
             asked=self.asked,
         )
         drafts = [
-            _Draft(*self._sides(rollout, windows, pairs[index]), _facts(selection, rank))
-            for rank, index in enumerate(selection.indices)
+            _Draft(
+                *self._sides(rollout, windows, pairs[selection.indices[rank]]),
+                _facts(selection, rank, count),
+            )
+            for rank in _spread(pairs[selection.indices], count)
         ]
         if demonstrations is None:
             return self._put(drafts)
@@ -241,12 +247,12 @@ class Asking:
         ]
 
 
-def _facts(selection: Selection, rank: int) -> dict[str, Any]:
-    """What is stored of why the rank-th pair was picked."""
+def _facts(selection: Selection, rank: int, count: int) -> dict[str, Any]:
+    """What is stored of why the rank-th pair was picked, of `count` asked."""
     return {
         "strategy": selection.strategies[rank],
         "score": round(float(selection.scores[rank]), 6),
-        "uniform_too": bool(selection.indices[rank] in selection.uniform_indices),
+        "uniform_too": bool(selection.indices[rank] in selection.uniform_indices[:count]),
     }
 
 
@@ -302,6 +308,23 @@ def unlabelled_pairs(
             episode="",  # of no consequence: these are never held out
         )
     return UnlabelledPairs(store, _pairs(rollout, windows, UNLABELLED_PAIRS, rng))
+
+
+def _spread(pairs: NDArray[np.int64], count: int) -> list[int]:
+    """Ranks of `count` of the picked (n, 2) pairs: first those whose windows are not yet used.
+
+    A window in many pairs would link their episodes, and a hold-out by episode then has to keep
+    them all on one side; and people would see the same clip again and again.
+    """
+    used: set[int] = set()
+    fresh, again = [], []
+    for rank, (a, b) in enumerate(pairs.tolist()):
+        if a in used or b in used:
+            again.append(rank)
+        else:
+            fresh.append(rank)
+            used |= {a, b}
+    return sorted((fresh + again)[:count])
 
 
 def _pairs(

@@ -1,0 +1,106 @@
+"""Which pairs are asked: how many, how spread, and what is stored of the choice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from learner.agents.ppo import make_agent
+from learner.agents.rollouts import Rollout
+from learner.asking import Asking, pair_accuracy
+from learner.config import RunConfig, parse_config
+from learner.envs.registry import make
+
+Build = Callable[..., dict[str, Any]]
+
+
+def config(tiny: Build, **changes: Any) -> RunConfig:
+    return parse_config(tiny(**changes))
+
+
+@pytest.fixture(scope="module")
+def played() -> Rollout:
+    """A rollout of real FruitBot: 8 environments, 60 steps."""
+    values = {
+        "environment": {"id": "procgen/fruitbot", "num_envs": 8},
+        "agent": {"n_steps": 60, "batch_size": 60},
+        "threads": 1,
+        "precision": "float32",
+    }
+    run = parse_config(values)
+    environments = make(run.environment, num_envs=8, seed=1)
+    environments.reset()
+    agent = make_agent(run, environments)
+    for iteration in range(3):
+        rollout = agent.collect(iteration, capture=True)
+    yield rollout
+    environments.close()
+
+
+def test_a_window_is_asked_about_once_while_there_are_others(tiny: Build, played: Rollout) -> None:
+    asking = Asking(config(tiny), np.random.default_rng(0))
+    questions = asking.choose(played, None, 10)
+    seen = Counter(
+        (side.segment.trajectory.digest, side.segment.start)
+        for question in questions
+        for side in (question.a, question.b)
+    )
+    assert len(questions) == 10
+    assert set(seen.values()) == {1}
+    assert asking.asked == 10
+
+
+def test_the_strategy_and_what_uniform_would_have_asked_are_stored(
+    tiny: Build, played: Rollout
+) -> None:
+    run = config(tiny, queries={"uniform_share": 0.5, "strategy": "disagreement"})
+    asking = Asking(run, np.random.default_rng(0))
+    logits = np.random.default_rng(1).normal(size=(3, 60, 8)).astype(np.float32)
+    questions = asking.choose(played, logits, 10)
+    strategies = Counter(question.selection["strategy"] for question in questions)
+    assert strategies["uniform"] >= 4
+    assert strategies["disagreement"] >= 4
+    assert {"strategy", "score", "uniform_too"} == set(questions[0].selection)
+
+
+def test_disagreement_asks_where_members_differ(tiny: Build, played: Rollout) -> None:
+    """Two members agree everywhere but in one environment, so its pairs are asked."""
+    queries = {"uniform_share": 0.0, "strategy": "disagreement", "candidates": 20}
+    asking = Asking(config(tiny, queries=queries), np.random.default_rng(0))
+    logits = np.zeros((2, 60, 8), np.float32)
+    logits[0, :, 5], logits[1, :, 5] = 1.0, -1.0
+    questions = asking.choose(played, logits, 3)
+    for question in questions:
+        episodes = {side.segment.trajectory.episode for side in (question.a, question.b)}
+        assert any(episode.startswith("5-") for episode in episodes)
+
+
+@pytest.mark.parametrize(
+    ("asked", "open_pairs", "labels", "due"),
+    [(0, 0, 0, 6), (6, 6, 0, 0), (6, 2, 4, 3), (16, 0, 15, 1), (16, 0, 16, 0)],
+)
+def test_people_always_have_pairs_but_never_more_than_the_budget(
+    tiny: Build, asked: int, open_pairs: int, labels: int, due: int
+) -> None:
+    run = config(
+        tiny, teacher={"kind": "person"}, queries={"open_target": 5, "initial": 6, "budget": 16}
+    )
+    asking = Asking(run, np.random.default_rng(0))
+    asking.asked = asked
+    assert asking.due(100, open_pairs=open_pairs, labels=labels) == due
+
+
+def test_accuracy_on_fresh_pairs_is_1_for_the_true_reward_and_0_for_its_negative(
+    tiny: Build, played: Rollout
+) -> None:
+    def accuracy(rewards: Any) -> float:
+        rng = np.random.default_rng(3)
+        return pair_accuracy(played, rewards, config(tiny), rng)["reward_model/accuracy_fresh"]
+
+    assert accuracy(played.true_rewards) == 1.0
+    assert accuracy(-played.true_rewards) == 0.0
+    assert accuracy(np.zeros_like(played.true_rewards)) == 0.5
