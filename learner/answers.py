@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from learner.preferences import LabelledPairs, PreferenceRow, SegmentStore, labelled_pairs
@@ -59,5 +61,11 @@ class Answers:
         self._segments.add(key, seen, trajectory.actions[segment.window], trajectory.episode)
 
     def labels(self) -> LabelledPairs:
-        """What all answers so far amount to."""
-        return labelled_pairs(self.rows, self._segments)
+        """What all answers so far amount to.
+
+        They are numbered within the run: fits draw by these numbers, and row ids depend on what
+        else is in the database.
+        """
+        labels = labelled_pairs(self.rows, self._segments)
+        places = np.searchsorted([row.id for row in self.rows], labels.ids)
+        return replace(labels, ids=places)
