@@ -277,6 +277,11 @@ class RunConfig(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> RunConfig:
+        if self.agent.reward == "learned" and not self.queries.budget:
+            raise ValueError(
+                "queries.budget is 0, so there would be no reward to learn; raise it, or set "
+                "agent.reward=true"
+            )
         if self.queries.initial > self.queries.budget:
             raise ValueError("queries.initial is larger than queries.budget; lower it")
         if self.agent.batch_size > self.agent.n_steps * self.environment.num_envs:

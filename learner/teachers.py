@@ -36,6 +36,8 @@ TEACHERS: Mapping[str, TeacherConfig] = {
 class TeacherError(LearnerError):
     """True rewards that no teacher can judge; the message is one line."""
 
+    resumable = True
+
 
 class SyntheticTeacher:
     """Answers a query from the true rewards of its two segments.

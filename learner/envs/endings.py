@@ -28,6 +28,7 @@ class HiddenEnds(Layer):
     def __init__(self, inner: Environments, config: EnvironmentConfig) -> None:
         self._penalty, self._horizon = _rules(config)
         super().__init__(inner, inner.observation_space)
+        self.limit = self._horizon
         self._episodes = Episodes(inner.num_envs)  # of `horizon` steps
 
     def reset(self) -> NDArray[Any]:

@@ -18,6 +18,7 @@ class Layer(Environments):
         self._inner = inner
         super().__init__(inner.num_envs, observation_space, inner.action_space)
         self.replayable, self.pictures, self.fps = inner.replayable, inner.pictures, inner.fps
+        self.limit = inner.limit
 
     def reset(self) -> NDArray[Any]:
         """Start a new episode wherever one is under way."""

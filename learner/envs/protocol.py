@@ -39,11 +39,13 @@ class Environments(VecEnv):
         replayable: whether `save` and `load` put one environment back exactly.
         pictures: whether `render_people` has something to show.
         fps: frames per second at which people see it at natural speed.
+        limit: most steps of an episode, where a time limit is known; None = no such limit.
     """
 
     replayable: bool = True
     pictures: bool = True
     fps: int = 15
+    limit: int | None = None
     render_mode: str | None = None
 
     @abstractmethod

@@ -98,6 +98,7 @@ class SingleEnvironments(Environments):
         first = self._singles[0]
         super().__init__(len(self._singles), first.observation_space, first.action_space)
         self.replayable, self.pictures, self.fps = first.replayable, first.pictures, first.fps
+        self.limit = first.limit
         self._episodes = Episodes(self.num_envs)
         self._observations: NDArray[Any] = np.stack([single.reset() for single in self._singles])
         self._actions: NDArray[Any] | None = None
