@@ -218,7 +218,8 @@ class TrainingLoop:
 
     def _fit(self, rollout: Rollout) -> tuple[NewVersion | None, dict[str, float]]:
         """Refit the reward model if there are new answers; what is new is a new version."""
-        if not self._learns or not self.answers.read():
+        too_few = not self.version and self.records.queue().total_labels < self._first_labels
+        if not self._learns or too_few or not self.answers.read():
             return None, {}
         labels = self.answers.labels()
         if not labels.decided.any():  # a model of ties alone is noise to the agent
@@ -314,6 +315,11 @@ class TrainingLoop:
         """Whether the reward is learned; otherwise this is plain PPO, the baseline."""
         return self.config.agent.reward == "learned"
 
+    @property
+    def _first_labels(self) -> int:
+        """Answers wanted before the first fit."""
+        return min(self.config.queries.min_preferences, self.config.queries.budget)
+
     def _rollout_steps(self) -> int:
         """Steps per environment that the next rollout may take; 0 when the budget is used up."""
         left = (self.config.total_steps - self.steps) // self.config.environment.num_envs
@@ -321,17 +327,19 @@ class TrainingLoop:
 
     def _is_milestone(self) -> bool:
         """Whether the last iteration is kept, scored and filmed: the first, and every so many."""
-        regular = (self.iteration - 1) % self.config.evaluation.every == 0
-        return regular or not self._rollout_steps()
+        return (self.iteration - 1) % self.config.evaluation.every == 0 or not self._rollout_steps()
 
     def _await_answers(self) -> None:
-        """Wait for people's first answers; later the loop never waits for anybody."""
-        wanted = min(self.config.queries.min_preferences, self.config.queries.budget)
+        """Wait for people's first answers while there are pairs to answer; later never."""
         if not self._learns or self.version or not self.asking.asked:
             return
-        self.control.activity = f"awaiting the first {wanted} answers"
+        self.control.activity = f"awaiting the first {self._first_labels} answers"
         self.control.wait_until(
-            lambda: self.records.queue().total_labels >= wanted, seconds=ANSWER_POLL_SECONDS
+            lambda: (
+                (queue := self.records.queue()).total_labels >= self._first_labels
+                or not queue.pending + queue.open
+            ),
+            seconds=ANSWER_POLL_SECONDS,
         )
 
     def _score(self, episodes: int) -> Scores:

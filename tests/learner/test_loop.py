@@ -213,6 +213,18 @@ def test_the_loop_waits_for_the_first_answers_and_fits_what_was_not_undone(
     assert fitted.preferences == 2
 
 
+def test_the_loop_asks_more_where_too_few_were_asked_for_the_first_fit(
+    workplace: Workplace, tiny: Build
+) -> None:
+    queries = {"min_preferences": 8, "initial": 4, "schedule": {"kind": "constant"}}
+    outcome = finish(start(workplace, tiny(queries=queries)))
+    assert outcome.labels == 16
+    with workplace.database.read() as session:
+        fitted = session.scalars(select(RewardModel).order_by(RewardModel.version)).first()
+    assert fitted is not None
+    assert fitted.preferences >= 8
+
+
 def test_every_stored_recipe_names_an_artifact_that_replays(
     workplace: Workplace, tiny: Build
 ) -> None:
