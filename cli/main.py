@@ -24,6 +24,12 @@ imports = typer.Typer(help="Read what was made elsewhere.", no_args_is_help=True
 app.add_typer(exports, name="export")
 app.add_typer(imports, name="import")
 
+user = typer.Typer(help="Accounts.", no_args_is_help=True)
+token = typer.Typer(help="API tokens.", no_args_is_help=True)
+app.add_typer(user, name="user")
+app.add_typer(token, name="token")
+
+Name = Annotated[str, typer.Argument(help="the person's name")]
 Config = Annotated[Path, typer.Argument(help="YAML file, e.g. experiments/coinrun-oracle.yaml")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="changes to it, e.g. queries.budget=200 seed=1")
@@ -59,11 +65,17 @@ def up(
 @app.command()
 def serve(
     port: Port = None,
+    host: Annotated[
+        str | None, typer.Option(help="address; beyond this machine people log in (CLIPWISE_HOST)")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="processes behind the port (CLIPWISE_WORKERS)", min=1, max=64)
+    ] = None,
 ) -> None:
     """Start the web server alone."""
     from cli.serve import serve as start
 
-    start(port=port)
+    start(port=port, host=host, workers=workers)
 
 
 @app.command()
@@ -138,6 +150,78 @@ def import_demonstrations(
     from cli.demonstrate import from_minari as start
 
     start(dataset, config, out)
+
+
+@user.command("add")
+def user_add(
+    name: Name, role: Annotated[str, typer.Option(help="annotator, researcher or admin")]
+) -> None:
+    """Make an account; the password is asked for, or read from standard input."""
+    from cli.user import add
+
+    add(name, role)
+
+
+@user.command("list")
+def user_list() -> None:
+    """Show who has an account."""
+    from cli.user import show
+
+    show()
+
+
+@user.command("password")
+def user_password(name: Name) -> None:
+    """Set somebody's password; they are logged out everywhere."""
+    from cli.user import set_password
+
+    set_password(name)
+
+
+@user.command("role")
+def user_role(
+    name: Name, role: Annotated[str, typer.Argument(help="annotator, researcher or admin")]
+) -> None:
+    """Give somebody another role."""
+    from cli.user import set_role
+
+    set_role(name, role)
+
+
+@user.command("deactivate")
+def user_deactivate(name: Name) -> None:
+    """Let somebody in no longer; their answers stay."""
+    from cli.user import deactivate
+
+    deactivate(name)
+
+
+@token.command("create")
+def token_create(
+    person: Annotated[str, typer.Argument(help="whose")],
+    name: Annotated[str, typer.Option(help="what it is for")] = "command line",
+    scopes: Annotated[str, typer.Option(help="label, read, manage; with commas")] = "label",
+) -> None:
+    """Make a token and print it, this once."""
+    from cli.token import create
+
+    create(person, name, scopes)
+
+
+@token.command("list")
+def token_list() -> None:
+    """Show the tokens that work."""
+    from cli.token import show
+
+    show()
+
+
+@token.command("revoke")
+def token_revoke(number: Annotated[int, typer.Argument(help="as in the list", min=1)]) -> None:
+    """Let a token work no longer."""
+    from cli.token import revoke
+
+    revoke(number)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -10,18 +11,22 @@ from importlib.metadata import version as package_version
 from types import FrameType
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware import Middleware
+from uvicorn.supervisors import Multiprocess
 
+from server.access import authorise
 from server.artifacts import Artifacts
 from server.database import Database
-from server.errors import Invalid
+from server.errors import SettingsError
+from server.keys import required_secret
 from server.pages import WEB, VersionedFiles, asset_version, make_templates
 from server.problems import install
-from server.routes import api, health, label, media, runs
-from server.security import LOOPBACK, BodyCap, CrossSiteCheck, HostCheck, SecurityHeaders
-from server.settings import Settings
+from server.routes import account, accounts, api, health, label, login, media, runs
+from server.security import BodyCap, CrossSiteCheck, HostCheck, SecurityHeaders
+from server.settings import EVERY_ADDRESS, LOOPBACK, Settings, load_settings
 from server.site import Site, State
+from server.store import accounts as stored_accounts
 from server.store import people
 
 BODY_LIMIT = 64_000
@@ -32,14 +37,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the application; nothing is opened before the lifespan starts.
 
     Raises:
-        Invalid: the address is not a loopback one.
+        SettingsError: team mode without a secret or without a name to be called by.
     """
     settings = settings or Settings()
-    if settings.host not in LOOPBACK:
-        raise Invalid(
-            f"without accounts Clipwise listens on loopback only, not on {settings.host}; "
-            "use 127.0.0.1"
-        )
+    check_settings(settings)
     stop = asyncio.Event()
     version = asset_version()
 
@@ -47,8 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         database = Database(settings.database_url)
         database.check_version()
-        with database.write() as session:
-            person_id = people.local_person(session, now=datetime.now(UTC)).id
+        person_id = open_doors(settings, database)
         yield State(
             site=Site(
                 settings=settings,
@@ -71,17 +71,51 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
         middleware=[
             Middleware(SecurityHeaders),
-            Middleware(HostCheck, names=LOOPBACK),
+            Middleware(HostCheck, names=settings.host_names),
             Middleware(CrossSiteCheck),
             Middleware(BodyCap, limit=BODY_LIMIT),
         ],
     )
     app.state.stop = stop
     install(app)
-    for routes in (health, api, media, label, runs):
-        app.include_router(routes.router)
+    app.include_router(health.router)
+    for routes in (api, media, label, login, account, accounts, runs):
+        app.include_router(routes.router, dependencies=[Depends(authorise)])
     app.mount(f"/static/{version}", VersionedFiles(directory=WEB / "static"), name="static")
     return app
+
+
+def check_settings(settings: Settings) -> None:
+    """Make sure that what team mode needs is set.
+
+    Raises:
+        SettingsError: no secret, or no name to be called by.
+    """
+    if not settings.team_mode:
+        return
+    required_secret(settings)
+    if settings.host in EVERY_ADDRESS and settings.host_names == LOOPBACK:
+        raise SettingsError(
+            "set CLIPWISE_ALLOWED_HOSTS to the names that people use for this server, "
+            "such as clips.example.org"
+        )
+
+
+def open_doors(settings: Settings, database: Database) -> int | None:
+    """Make sure that somebody can come in: the local person's number, or None in team mode.
+
+    Raises:
+        SettingsError: team mode without an admin.
+    """
+    if settings.team_mode:
+        with database.read() as s:
+            if not stored_accounts.has_admin(s):
+                raise SettingsError(
+                    "there is no admin yet; make one: clipwise user add NAME --role admin"
+                )
+        return None
+    with database.write() as s:
+        return people.local_person(s, now=datetime.now(UTC)).id
 
 
 class Server(uvicorn.Server):
@@ -97,14 +131,47 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+def worker_app() -> FastAPI:
+    """The application in one of several server processes, set up by the environment alone.
+
+    The processes have uvicorn's plain server, so the stop event is chained to their signals here.
+    """
+    app = create_app(load_settings())
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        _stop_first(app.state.stop, ending)
+    return app
+
+
+def _stop_first(stop: asyncio.Event, ending: signal.Signals) -> None:
+    usual = signal.getsignal(ending)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        if callable(usual):
+            usual(number, frame)
+
+    signal.signal(ending, end)
+
+
 def serve(settings: Settings) -> None:
-    """Run the server until SIGINT or SIGTERM."""
-    app = create_app(settings)
+    """Run the server until SIGINT or SIGTERM.
+
+    With several workers the environment must hold the same settings: each reads them afresh.
+    """
+    several = settings.workers > 1
+    app = None if several else create_app(settings)
     config = uvicorn.Config(
-        app,
+        app or "server.app:worker_app",
+        factory=several,
+        workers=settings.workers,
         host=settings.host,
         port=settings.port,
         log_level="warning",
+        access_log=False,
         timeout_graceful_shutdown=2,
+        forwarded_allow_ips=settings.proxies,
     )
-    Server(config, app.state.stop).run()
+    if app is None:
+        Multiprocess(config, sockets=[config.bind_socket()]).run()
+    else:
+        Server(config, app.state.stop).run()

@@ -2,7 +2,7 @@
 
     ClipwiseError
       Invalid 422 · Unauthorized 401 · Forbidden 403 · NotFound 404 · Conflict 409 · TooLarge 413
-      ArtifactMissing 404 · ArtifactDamaged 500 · StorageError 507
+      TooMany 429 · ArtifactMissing 404 · ArtifactDamaged 500 · StorageError 507
       DatabaseError 503 · DatabaseVersionError 503 · SettingsError 500
 
 Every message is one line: what is wrong, and what to do where something can be done.
@@ -57,6 +57,12 @@ class TooLarge(ClipwiseError):
     """More than is accepted in one request."""
 
     status = 413
+
+
+class TooMany(ClipwiseError):
+    """Asked too often; it passes with time."""
+
+    status = 429
 
 
 class ArtifactMissing(NotFound):

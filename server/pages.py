@@ -16,6 +16,7 @@ from starlette.templating import Jinja2Templates
 from starlette.types import Scope
 
 from server.formats import FILTERS
+from server.site import find_visitor, get_site
 
 WEB = Path(__file__).parent.parent / "web"
 
@@ -69,12 +70,16 @@ def render(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
-    """Render a template; pages are never cached, they show what is."""
-    templates: Jinja2Templates = request.state.site.templates
-    return templates.TemplateResponse(
+    """Render a template; pages are never cached, they show what is.
+
+    Every template knows `account`: who is logged in; None in local mode, and before a login.
+    """
+    site = get_site(request)
+    account = find_visitor(request) if site.settings.team_mode else None
+    return site.templates.TemplateResponse(
         request,
         name,
-        dict(context or {}),
+        {"account": account, **(context or {})},
         status_code=status,
         headers={"Cache-Control": "no-store", **(headers or {})},
     )

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from server.errors import ClipwiseError
+from server.errors import ClipwiseError, Unauthorized
 from server.pages import render
 
 log = structlog.get_logger()
@@ -59,6 +59,19 @@ async def _refused(request: Request, error: Exception) -> Response:
     return problem_response(request, error.status, str(error))
 
 
+async def _unauthorized(request: Request, error: Exception) -> Response:
+    """Ask for a login where a person can give it: on the page that they wanted."""
+    assert isinstance(error, Unauthorized)
+    headers = {"WWW-Authenticate": "Bearer"}
+    if wants_json(request):
+        return problem_response(request, 401, error.message, headers)
+    if request.headers.get("hx-request") == "true":  # the page asks for the login, whole
+        return problem_response(request, 401, error.message, headers | {"HX-Refresh": "true"})
+    address = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    context = {"next": address if request.method == "GET" else "/", "message": "", "name": ""}
+    return render(request, "access/login.html", context, status=401, headers=headers)
+
+
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     return problem_response(request, 422, _in_one_line(error))
@@ -80,6 +93,7 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 
 def install(app: FastAPI) -> None:
     """Register the handlers."""
+    app.add_exception_handler(Unauthorized, _unauthorized)
     app.add_exception_handler(ClipwiseError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

@@ -9,7 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+from server.settings import LOOPBACK
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -74,13 +75,16 @@ class HostCheck:
     def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
         self.app = app
         self.names = names
+        self.message = "Open Clipwise as http://127.0.0.1."
+        if names - LOOPBACK:
+            self.message = "This name is not among CLIPWISE_ALLOWED_HOSTS."
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse unknown host names with 421."""
         if scope["type"] in ("http", "websocket"):
             host = Headers(scope=scope).get("host", "")
             if host_name(host) not in self.names:
-                await _refuse(scope, receive, send, 421, "Open Clipwise as http://127.0.0.1.")
+                await _refuse(scope, receive, send, 421, self.message)
                 return
         await self.app(scope, receive, send)
 
@@ -89,7 +93,10 @@ def is_cross_site(headers: Headers) -> bool:
     """Tell whether a browser sent this from another origin.
 
     Sec-Fetch-Site where the browser sends it, else Origin against Host. Neither: no browser.
+    A bearer token without a cookie is not something that a browser adds by itself.
     """
+    if "cookie" not in headers and headers.get("authorization", "").lower().startswith("bearer "):
+        return False
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site not in ("same-origin", "none")

@@ -8,10 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from server.errors import SettingsError
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+EVERY_ADDRESS = frozenset({"", "0.0.0.0", "::"})
 
 
 class Settings(BaseSettings):
@@ -33,6 +36,34 @@ class Settings(BaseSettings):
     lease_seconds: int = Field(
         120, ge=5, le=86_400, description="how long a pair is one person's before others get it"
     )
+    team: bool = Field(False, description="ask for a login on loopback too; elsewhere always so")
+    secret: SecretStr = Field(
+        SecretStr(""), description="32 random letters or more; needed for accounts"
+    )
+    allowed_hosts: str = Field(
+        "", description="names that people use for the server, e.g. clips.example.org, with commas"
+    )
+    proxies: str = Field(
+        "127.0.0.1", description="addresses of reverse proxies whose X-Forwarded-* count"
+    )
+    workers: int = Field(1, ge=1, le=64, description="server processes behind the one port")
+    session_idle_hours: float = Field(
+        24.0, gt=0, le=8_760, description="an unused login ends after this"
+    )
+    session_days: float = Field(14.0, gt=0, le=365, description="any login ends after this")
+
+    @property
+    def team_mode(self) -> bool:
+        """People log in; without accounts nobody but this machine may come in."""
+        return self.team or self.host not in LOOPBACK
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """The names under which the server answers."""
+        if not self.team_mode:
+            return LOOPBACK
+        named = {name.strip().lower() for name in self.allowed_hosts.split(",")}
+        return (LOOPBACK | named | {self.host}) - EVERY_ADDRESS
 
 
 def load_settings(**values: Any) -> Settings:

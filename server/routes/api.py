@@ -31,13 +31,14 @@ from server.schemas import (
     WithdrawOut,
 )
 from server.site import SiteDep, VisitorDep
-from server.store import assignments, metrics, queries, runs
+from server.store import assignments, audit, metrics, queries, runs
 
 router = APIRouter(
     prefix="/api/v1",
     responses={
         400: {"model": Problem, "description": "The body is not JSON"},
-        403: {"model": Problem, "description": "Sent by another site, or somebody else's"},
+        401: {"model": Problem, "description": "Nobody is logged in, or an unknown token"},
+        403: {"model": Problem, "description": "Not for this role or token, or from another site"},
         413: {"model": Problem, "description": "The body is too large"},
         422: {"model": Problem, "description": "A value that cannot be accepted"},
     },
@@ -79,6 +80,9 @@ def send_command(site: SiteDep, visitor: VisitorDep, run: RunName, body: Command
         row = runs.get_run(session, name=run)
         runs.send_command(
             session, run_id=row.id, kind=body.kind, person_id=visitor.person_id, now=now
+        )
+        audit.note(
+            session, person_id=visitor.person_id, action=body.kind, subject=row.name, now=now
         )
         return CommandOut(run=row.name, kind=body.kind, state=row.state)
 

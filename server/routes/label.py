@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
+from server.models import RunState
 from server.pages import render
+from server.panels import labelled_by_people
 from server.schemas import RunName
 from server.site import SiteDep
 from server.store import runs
 
 router = APIRouter(include_in_schema=False)
+
+OVER = frozenset({RunState.FINISHED, RunState.FAILED})
 
 PROCGEN_TITLES = {
     title.lower(): title
@@ -39,6 +45,34 @@ def environment_title(environment: str) -> str:
     """Name an environment as people do: `procgen/coinrun` is CoinRun, `ALE/Pong-v5` is Pong."""
     name = environment.rsplit("/", 1)[-1]
     return PROCGEN_TITLES.get(name, name.split("-v")[0])
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A run that people can label."""
+
+    name: str
+    title: str
+    goal: str
+    left: int
+
+
+@router.get("/label")
+def choose(request: Request, site: SiteDep) -> HTMLResponse:
+    """The runs that still want answers of people: where an annotator begins."""
+    with site.database.read() as session:
+        found = [
+            Choice(
+                name=row.run.name,
+                title=environment_title(row.run.environment),
+                goal=row.run.goal,
+                left=row.run.label_budget - row.answers,
+            )
+            for row in runs.list_runs(session)
+            if labelled_by_people(row.run) and row.run.state not in OVER
+        ]
+    context = {"runs": [choice for choice in found if choice.left > 0]}
+    return render(request, "label/choose.html", context)
 
 
 @router.get("/label/{run}")

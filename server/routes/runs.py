@@ -18,7 +18,7 @@ from server import charts, events, panels
 from server.models import CommandKind
 from server.pages import render
 from server.site import SiteDep, VisitorDep
-from server.store import metrics, runs
+from server.store import audit, metrics, runs
 
 router = APIRouter(include_in_schema=False)
 
@@ -132,6 +132,7 @@ def command(
     with site.database.write() as s:
         run = runs.get_run(s, name=name)
         runs.send_command(s, run_id=run.id, kind=command, person_id=visitor.person_id, now=now)
+        audit.note(s, person_id=visitor.person_id, action=command, subject=run.name, now=now)
     if request.headers.get("hx-request") != "true":
         return RedirectResponse(f"/runs/{run.name}", status_code=303)
     with site.database.read() as s:

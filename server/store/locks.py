@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 from server.models import Person
 
 _ANSWERS = 41_072  # any number: these locks are ours among the database's advisory locks
+_LOGINS = 41_073
+_ADMINS = 41_074
 
 
 def lock_answers(s: Session, run_id: int) -> None:
@@ -27,3 +29,18 @@ def lock_person(s: Session, person_id: int) -> None:
     """Let one request at a time act for a person, so that two tabs cannot race."""
     if s.get_bind().dialect.name == "postgresql":
         s.execute(select(Person.id).where(Person.id == person_id).with_for_update(key_share=True))
+
+
+def lock_logins(s: Session) -> None:
+    """Count one login after the other, so that many at once are counted as well."""
+    _lock(s, _LOGINS)
+
+
+def lock_admins(s: Session) -> None:
+    """Change one admin after the other, so that two cannot take each other's role."""
+    _lock(s, _ADMINS)
+
+
+def _lock(s: Session, number: int) -> None:
+    if s.get_bind().dialect.name == "postgresql":
+        s.execute(select(func.pg_advisory_xact_lock(number)))

@@ -5,11 +5,13 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
 
 from server.app import Server, create_app
@@ -44,10 +46,9 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def site(workplace: Any) -> Iterator[str]:
-    """A real server on a free port over the workplace's database; gives its address."""
-    app = create_app(workplace.settings)
+@contextmanager
+def served(app: FastAPI) -> Iterator[str]:
+    """A real server on a free port; gives its address."""
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="on")
     server = Server(config, app.state.stop)
     thread = threading.Thread(target=server.run)
@@ -63,6 +64,19 @@ def site(workplace: Any) -> Iterator[str]:
     server.should_exit = True
     thread.join(timeout=10)
     assert not thread.is_alive(), "the server did not stop"
+
+
+@pytest.fixture
+def site(workplace: Any) -> Iterator[str]:
+    """The workplace's server in local mode; gives its address."""
+    with served(create_app(workplace.settings)) as address:
+        yield address
+
+
+@pytest.fixture
+def start_server() -> Any:
+    """`with start_server(app) as address`."""
+    return served
 
 
 @dataclass

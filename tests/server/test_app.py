@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
+from pydantic import SecretStr
 
 from server.app import Server, create_app
-from server.errors import DatabaseVersionError, Invalid
+from server.errors import DatabaseVersionError, SettingsError
 from server.settings import Settings
 
+SECRET = SecretStr("0123456789abcdef-0123456789abcdef")
 HEAVY = ("torch", "procgen", "stable_baselines3", "gymnasium", "gym3", "learner")
 
 
@@ -81,9 +83,22 @@ def test_database_that_was_not_migrated_is_refused(tmp_path: Any) -> None:
         pass
 
 
-def test_address_beyond_loopback_is_refused_while_there_are_no_accounts() -> None:
-    with pytest.raises(Invalid, match=r"loopback only, not on 0\.0\.0\.0"):
-        create_app(Settings(host="0.0.0.0"))
+@pytest.mark.parametrize("secret", ["", "short", "a" * 64])
+def test_beyond_loopback_it_does_not_start_without_a_secret(secret: str) -> None:
+    with pytest.raises(SettingsError, match="CLIPWISE_SECRET must be 32 random letters") as caught:
+        create_app(Settings(host="0.0.0.0", secret=secret, allowed_hosts="clips.example"))
+    assert secret == "" or secret not in str(caught.value)
+
+
+def test_on_every_address_it_must_be_told_its_names() -> None:
+    with pytest.raises(SettingsError, match="CLIPWISE_ALLOWED_HOSTS"):
+        create_app(Settings(host="0.0.0.0", secret=SECRET))
+
+
+def test_it_does_not_start_without_an_admin(workplace: Any) -> None:
+    app = create_app(workplace.settings.model_copy(update={"team": True, "secret": SECRET}))
+    with pytest.raises(SettingsError, match="clipwise user add NAME --role admin"), TestClient(app):
+        pass
 
 
 def test_health_answers_while_every_worker_thread_is_busy(client: TestClient) -> None:

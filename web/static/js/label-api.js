@@ -1,5 +1,7 @@
 // Calls of the JSON API. Offline: no answer came, try again. Refusal: the server said no, and why.
 
+import { logInAgain } from "./label-login.js";
+
 export class Offline extends Error {}
 
 export class Refusal extends Error {
@@ -11,15 +13,23 @@ export class Refusal extends Error {
 
 const PATIENCE_MS = 10_000;
 
+function send(path, body) {
+  return fetch(`/api/v1${path}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", Accept: "application/json" },
+    body: JSON.stringify(body ?? {}),
+    signal: AbortSignal.timeout(PATIENCE_MS),
+  });
+}
+
 export async function post(path, body) {
   let response;
   try {
-    response = await fetch(`/api/v1${path}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", Accept: "application/json" },
-      body: JSON.stringify(body ?? {}),
-      signal: AbortSignal.timeout(PATIENCE_MS),
-    });
+    response = await send(path, body);
+    if (response.status === 401) {
+      await logInAgain();
+      response = await send(path, body);
+    }
   } catch (error) {
     throw new Offline(error.message);
   }

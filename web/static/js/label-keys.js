@@ -26,7 +26,8 @@ export function listen({ answer, actions, view }) {
   }
 
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || view.help.open) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (document.querySelector("dialog[open]")) return;
     const onRange = event.target.matches("input[type=range]");
     const side = SIDES[event.key];
     if (side) {
