@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.agents.cloning import Demonstration, DemonstrationError
+from learner.agents.cloning import Demonstration, DemonstrationError, clone
+from learner.agents.ppo import PPOAgent
 from learner.agents.rollouts import ANCHOR_EVERY
 from learner.config import EnvironmentConfig, RunConfig
 from learner.envs.protocol import Environments
@@ -54,6 +55,7 @@ class Demonstrations:
 
     def __init__(self, played: Sequence[_Played], config: RunConfig) -> None:
         self._played = played
+        self._config = config
         # Windows are drawn uniformly over all steps; a fragment may be too short to hold one.
         self._segments = config.segments.model_copy(update={"endings": 0.0})
         probe = np.random.default_rng(0)
@@ -62,17 +64,17 @@ class Demonstrations:
         ]
         self._weights = np.array(steps, dtype=np.float64)
 
-    def __len__(self) -> int:
-        return len(self._played)
-
-    @property
-    def steps(self) -> int:
-        """Steps of all demonstrations."""
-        return sum(len(one.ends) for one in self._played)
-
     def to_clone(self) -> list[Demonstration]:
         """What behaviour cloning sees of them."""
         return [Demonstration(one.observations[:, 0], one.actions[:, 0]) for one in self._played]
+
+    def imitate(self, agent: PPOAgent, *, pulse: Callable[[], None]) -> dict[str, float]:
+        """Clone them into an agent's policy, if the run wants it; metrics as `clone` gives them."""
+        epochs = self._config.demonstrations.clone_epochs
+        if not epochs:
+            return {}
+        rng = generator(self._config.seed, "cloning")
+        return clone(agent, self.to_clone(), rng, epochs=epochs, pulse=pulse)
 
     def draw(self, rng: np.random.Generator) -> tuple[Segment, NDArray[Any]]:
         """A window of a demonstration, uniformly drawn over their steps.

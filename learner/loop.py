@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.agents.cloning import clone
 from learner.agents.payment import pay
 from learner.agents.ppo import make_agent
 from learner.agents.rollouts import Rollout
@@ -30,6 +29,7 @@ from learner.evaluation.scoring import Scores, score
 from learner.iteration import Iteration, NewQuery, NewVersion
 from learner.logs import EventFile
 from learner.records import RunRecords
+from learner.refusals import refuse_long_segments, refuse_untrained
 from learner.replay import verify
 from learner.rewards.ensemble import RewardEnsemble
 from learner.rewards.fitting import fit
@@ -95,6 +95,7 @@ class TrainingLoop:
             num_envs=config.environment.num_envs,
             seed=integer(config.seed, "environments"),
         )
+        refuse_long_segments(config, self.environments)
         latest = records.latest_checkpoint()
         checkpoint = Checkpoint.from_bytes(latest.content) if latest else None
         # Measured when the run began; other threads or another precision would round differently.
@@ -142,6 +143,9 @@ class TrainingLoop:
         while self._rollout_steps():
             self._await_answers()
             metrics = self._iterate()
+        if self._learns and not self.version and self.iteration > 1:
+            queue = self.records.queue()
+            refuse_untrained(self.config, queue.total_labels, queue.decided_labels)
         seconds = self.control.clock() - started
         scores = self._score(self.config.evaluation.episodes)
         return Outcome(
@@ -192,17 +196,10 @@ class TrainingLoop:
 
     def _imitate(self) -> dict[str, float]:
         """Let the policy start from the demonstrations, if there are any (Ibarz 2018)."""
-        epochs = self.config.demonstrations.clone_epochs
-        if self.demonstrations is None or not epochs:
+        if self.demonstrations is None:
             return {}
         self.control.activity = "imitating the demonstrations"
-        return clone(
-            self.agent,
-            self.demonstrations.to_clone(),
-            generator(self.config.seed, "cloning"),
-            epochs=epochs,
-            pulse=self.control.pulse,
-        )
+        return self.demonstrations.imitate(self.agent, pulse=self.control.pulse)
 
     def _collect(self) -> Rollout:
         """One rollout; the last is shorter, so that the step budget is never exceeded."""

@@ -39,6 +39,11 @@ class QueueCounts:
         """All preferences that count, but those of demonstrations, which cost nobody anything."""
         return sum(self.labels.values())
 
+    @property
+    def decided_labels(self) -> int:
+        """Of these, preferences for one of the two clips."""
+        return self.labels.get(Answer.A, 0) + self.labels.get(Answer.B, 0)
+
 
 def add_query(
     s: Session,
