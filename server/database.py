@@ -38,7 +38,9 @@ def make_engine(url: str) -> Engine:
         if parsed.get_backend_name() == "sqlite":
             return _sqlite_engine(url, parsed.database)
         if parsed.get_backend_name() == "postgresql":
-            return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=15)
+            return create_engine(
+                url, pool_pre_ping=True, pool_size=5, max_overflow=15, hide_parameters=True
+            )
     except ModuleNotFoundError as error:
         raise DatabaseError(
             "the PostgreSQL driver is missing; pip install 'clipwise[postgres]'"
@@ -169,7 +171,9 @@ def _bad_url() -> DatabaseError:
 def _sqlite_engine(url: str, path: str | None) -> Engine:
     if not path or path == ":memory:":
         raise _bad_url()
-    engine = create_engine(url, connect_args={"timeout": 20}, pool_size=5, max_overflow=35)
+    engine = create_engine(
+        url, connect_args={"timeout": 20}, pool_size=5, max_overflow=35, hide_parameters=True
+    )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _record: object) -> None:

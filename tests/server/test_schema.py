@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import schemathesis
@@ -12,6 +12,10 @@ from hypothesis import HealthCheck, given, settings, strategies
 from schemathesis import Case, GenerationMode
 
 from server.app import create_app
+from server.permissions import Scope
+
+if TYPE_CHECKING:
+    from conftest import Team
 
 ADDRESS = "http://127.0.0.1:8000"
 SECONDS_PER_OPERATION = 4.0
@@ -35,9 +39,23 @@ def test_whatever_is_sent_is_answered_as_described(described: Any) -> None:
         explore(operation.ok())
 
 
-def explore(operation: Any) -> None:
+def test_with_a_token_it_is_answered_as_described_too(team: Team) -> None:
+    described = schemathesis.openapi.from_asgi(
+        "/api/v1/openapi.json", create_app(team.settings), headers={"host": "127.0.0.1"}
+    )
+    token = team.bearer("researcher", *Scope)
+    for headers in (token, {}):
+        for operation in described.get_all_operations():
+            explore(operation.ok(), headers=headers, seconds=0.7 if headers else 0.2)
+
+
+def explore(
+    operation: Any,
+    headers: dict[str, str] | None = None,
+    seconds: float = SECONDS_PER_OPERATION,
+) -> None:
     """Call one operation with what hypothesis makes of its description, for some seconds."""
-    until = time.monotonic() + SECONDS_PER_OPERATION
+    until = time.monotonic() + seconds
 
     # Derandomised: what fails here fails everywhere, and again.
     @settings(
@@ -50,7 +68,7 @@ def explore(operation: Any) -> None:
     @given(case=strategies.one_of(sent(operation)))
     def check(case: Case) -> None:
         if time.monotonic() < until:
-            case.call_and_validate(base_url=ADDRESS)
+            case.call_and_validate(base_url=ADDRESS, headers=headers)
 
     check()
 
