@@ -13,6 +13,7 @@ import yaml
 
 from cli.main import main
 from learner.config import parse_config
+from learner.demonstrations import demonstrate, write
 from learner.records import Workplace
 from learner.replay import verify
 from learner.rewards.packing import unpack
@@ -82,6 +83,41 @@ def test_a_run_demonstrates_to_another_and_its_reward_model_leaves_as_a_file(
     assert older.version == 1
     seen = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
     assert not np.array_equal(older.rewards(seen), model.rewards(seen))
+
+
+def test_demonstrations_go_to_minari_and_come_back(
+    config: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("minari")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    cartpole = parse_config(yaml.safe_load(Path(config).read_text()))
+    played = demonstrate(Right(), cartpole, 2, policy_step=0)
+    write(tmp_path / "there", played)
+    name, back = "cartpole/ours-v0", tmp_path / "back"
+    for arguments in (
+        ("export", "demonstrations", str(tmp_path / "there"), name),
+        ("import", "demonstrations", name, config, "--out", str(back)),
+    ):
+        monkeypatch.setattr("sys.argv", ["clipwise", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+        assert left.value.code == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"2 episodes in the Minari data set {name}"
+    assert said[-1] == str(back / "result.json")
+    facts = json.loads((back / "result.json").read_text())
+    assert facts["dataset"] == name
+    assert [one["return"] for one in facts["episodes"]] == [one.steps for one in played]
+
+
+class Right:
+    """Always pushes to the right."""
+
+    def act(self, observations: Any, rng: np.random.Generator) -> Any:
+        return np.ones(len(observations), np.int64)
 
 
 @pytest.mark.parametrize(
