@@ -48,17 +48,19 @@ console = Console()
 
 
 class Client:
-    """One kept-open connection to the server."""
+    """A script beside the browser; every request is a connection of its own."""
 
     def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self._port = port
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Send a request and read its JSON; raise on any status that is not a success."""
         headers = {"Content-Type": "application/json"}
-        self._connection.request(method, path, None if body is None else json.dumps(body), headers)
-        response = self._connection.getresponse()
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        response = connection.getresponse()
         content = response.read()
+        connection.close()
         assert response.status < 300, (method, path, response.status, content)
         return json.loads(content)
 
