@@ -115,9 +115,7 @@ class Workplace:
                 raise NotFound(f"run {name} has no reward model yet; it needs answers first")
             row = next((row for row in rows if version in (None, row.version)), None)
             if row is None:
-                raise NotFound(
-                    f"run {name} has no version {version}; it has 1 to {rows[0].version}"
-                )
+                raise NotFound(f"run {name} has no version {version}, only 1 to {rows[0].version}")
             return row.version, self.artifacts.get(row.artifact)
 
     def check(self) -> None:
