@@ -242,6 +242,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
     quick = parser.parse_args().quick
+    # In a shell's background SIGINT is ignored, which all that is started here would inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder), labels=15 if quick else 60, submits=100 if quick else 400)
     return report("labelling", figures)

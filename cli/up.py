@@ -51,7 +51,8 @@ def up(*, port: int | None, config: Path | None) -> None:
     name = _first_run(settings, values)
     url = f"http://{settings.host}:{settings.port}"
     for ending in (signal.SIGTERM, signal.SIGHUP):  # the latter when the terminal is closed
-        signal.signal(ending, interrupt)
+        if signal.getsignal(ending) is not signal.SIG_IGN:  # as nohup wants it
+            signal.signal(ending, interrupt)
     children = {"server": _start("serve", "--port", str(settings.port))}
     try:
         _await_health(url, children["server"])

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -337,6 +338,8 @@ class Command:
 def make_command(tmp_path: Path) -> Iterator[Callable[[str], Command]]:
     """Makes commands, each with an empty folder and a free port; nothing outlives the test."""
     made: list[Command] = []
+    # In a shell's background SIGINT is ignored, which the command would inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def make(name: str) -> Command:
         with socket.socket() as free:
