@@ -151,11 +151,14 @@ class Asking:
             return []  # the last, short rollout may hold no whole segment
         strategy = config.strategy if logits is not None else "uniform"
         features = _features(rollout, windows, pairs) if strategy in ("kcenter", "hybrid") else None
-        selection = select(
-            strategy,
+        predicted = (
             np.zeros((0, len(pairs)))
             if logits is None
-            else expit(_differences(logits, windows, pairs)),
+            else expit(_differences(logits, windows, pairs))
+        )
+        selection = select(
+            strategy,
+            predicted,
             count=count * SPARE,
             uniform_share=config.uniform_share,
             rng=self._rng,
@@ -165,7 +168,7 @@ class Asking:
         drafts = [
             _Draft(
                 *self._sides(rollout, windows, pairs[selection.indices[rank]]),
-                _facts(selection, rank, count),
+                _facts(selection, rank, count, predicted),
             )
             for rank in _spread(pairs[selection.indices], count)
         ]
@@ -247,13 +250,22 @@ class Asking:
         ]
 
 
-def _facts(selection: Selection, rank: int, count: int) -> dict[str, Any]:
-    """What is stored of why the rank-th pair was picked, of `count` asked."""
-    return {
+def _facts(
+    selection: Selection, rank: int, count: int, predicted: NDArray[np.float64]
+) -> dict[str, Any]:
+    """What is stored of why the rank-th pair was picked, of `count` asked.
+
+    `predicted` is (K, pairs): each member's probability that the first is better.
+    """
+    index = selection.indices[rank]
+    facts = {
         "strategy": selection.strategies[rank],
         "score": round(float(selection.scores[rank]), 6),
-        "uniform_too": bool(selection.indices[rank] in selection.uniform_indices[:count]),
+        "uniform_too": bool(index in selection.uniform_indices[:count]),
     }
+    if len(predicted):
+        facts["predicted"] = round(float(predicted[:, index].mean()), 4)
+    return facts
 
 
 def pair_accuracy(

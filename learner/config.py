@@ -144,6 +144,9 @@ class RewardConfig(_Section):
     early_stopping: int = Field(
         0, ge=0, description="stop after so many epochs without a better held-out loss; 0 = never"
     )
+    weak_preference: float = Field(
+        0.5, gt=0, le=1, description="worth of 'better' beside 'much better'; 0.5 is P = 0.75"
+    )
     error_floor: float = Field(
         0.1, ge=0, lt=1, description="share of answers taken as uniformly random (10 % in both)"
     )
@@ -237,6 +240,40 @@ class DemonstrationConfig(_Section):
         return self
 
 
+class LabellingConfig(_Section):
+    """What people are asked and shown; several need no more than one, unless it says so here."""
+
+    strengths: bool = Field(
+        False, description="five answers instead of three: better or much better, either side"
+    )
+    overlap: float = Field(0.0, ge=0, le=1, description="share of pairs put to several people")
+    answers: int = Field(2, ge=2, le=10, description="to how many, then")
+    third_opinion: bool = Field(
+        True, description="ask one person more where those people do not agree by majority"
+    )
+    gold_share: float = Field(
+        0.1, ge=0, le=0.25, description="share of a person's pairs that are gold, if any are"
+    )
+    gold_threshold: float | None = Field(
+        None, gt=0, le=1, description="people right on fewer gold pairs are paused; null = never"
+    )
+    gold_minimum: int = Field(10, ge=1, description="gold answers before anybody is paused")
+    repeat_share: float = Field(
+        0.0, ge=0, le=0.25, description="share of pairs that come again, with the sides swapped"
+    )
+    repeat_after: int = Field(20, ge=1, description="own answers before a pair comes again")
+    practice: int = Field(
+        0, ge=0, le=50, description="gold pairs with feedback before a person's first real one"
+    )
+    skip: Literal["off", "later", "others", "ignore"] = Field(
+        "off",
+        description="what skipping does: back to me later, to others only, or nobody gets it",
+    )
+    show_prediction: bool = Field(
+        False, description="after an answer, say which clip the reward model thought better"
+    )
+
+
 class EvaluationConfig(_Section):
     """How the agent is scored; never seen by the agent or the reward model."""
 
@@ -272,6 +309,7 @@ class RunConfig(_Section):
     reward: RewardConfig = RewardConfig()
     queries: QueryConfig = QueryConfig()
     teacher: TeacherConfig = TeacherConfig()
+    labelling: LabellingConfig = LabellingConfig()
     demonstrations: DemonstrationConfig = DemonstrationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 

@@ -263,7 +263,9 @@ class TrainingLoop:
             return []
         queue = self.records.queue()
         count = self.asking.due(
-            self.steps, open_pairs=queue.pending + queue.open, labels=queue.total_labels
+            self.steps,
+            open_pairs=queue.pending + queue.open - queue.begun,
+            labels=queue.total_labels + queue.owed,
         )
         questions = self.asking.choose(rollout, raw, count, self.demonstrations)
         for question in questions[:1]:

@@ -29,6 +29,7 @@ class PreferenceRow:
         answer: "a", "b", "tie", "incomparable" or "withdrawn".
         strength: how much better, in (0, 1]; None counts as 1.
         replaces: id of the row that this one corrects or withdraws.
+        purpose: "ordinary"; or "gold", "repeat" or "practice", which tell about the teacher.
     """
 
     id: int
@@ -39,6 +40,7 @@ class PreferenceRow:
     answer: str
     strength: float | None = None
     replaces: int | None = None
+    purpose: str = "ordinary"
 
 
 @dataclass(frozen=True)
@@ -192,8 +194,11 @@ def effective(rows: Iterable[PreferenceRow]) -> list[PreferenceRow]:
 def target(row: PreferenceRow) -> float | None:
     """P(first is better) that a row states; None where it states nothing ("incomparable").
 
-    A strength below 1 moves a decided answer towards the tie (0.5), linearly.
+    An answer that was asked for to check its teacher states nothing either. A strength below 1
+    moves a decided answer towards the tie (0.5), linearly.
     """
+    if row.purpose != "ordinary":
+        return None
     certain = _TARGETS.get(row.answer)
     if certain is None or row.strength is None:
         return certain

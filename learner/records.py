@@ -1,7 +1,7 @@
-"""The one door between the learner and the database.
+"""The one door between the learner and the database; each function is one transaction.
 
-Each function is one transaction. Large content goes to the artifact store before the row that
-names it, so a kill at any moment leaves at most an artifact that no row mentions.
+Large content goes to the artifact store before the row that names it, so a kill at any moment
+leaves at most an artifact that no row mentions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from server.artifacts import Artifacts
 from server.database import Database
 from server.errors import ClipwiseError as RecordsError
 from server.errors import NotFound
-from server.models import Answer, CommandKind, RunState
+from server.models import Answer, CommandKind, RunState, Strength
+from server.rules import rules_of
 from server.settings import Settings
 from server.store import metrics, people, preferences, queries, runs, trajectories, versions
 
@@ -52,10 +53,10 @@ class Workplace:
 
         The name is the config's, with a number behind it if it is taken.
         """
-        with self.database.write() as session:
+        with self.database.write() as s:
             run = runs.create_run(
-                session,
-                name=name or runs.unused_name(session, base=config["name"]),
+                s,
+                name=name or runs.unused_name(s, base=config["name"]),
                 environment=config["environment"]["id"],
                 config=config,
                 seed=config["seed"],
@@ -69,21 +70,19 @@ class Workplace:
 
     def has_runs(self) -> bool:
         """Whether any run was ever made here."""
-        with self.database.read() as session:
-            return bool(runs.list_runs(session))
+        with self.database.read() as s:
+            return bool(runs.list_runs(s))
 
     def unfinished_run(self, config: dict[str, Any]) -> str | None:
         """The newest run of exactly this config that has not ended; None if there is none."""
-        with self.database.read() as session:
-            return runs.unfinished_run(session, config=config)
+        with self.database.read() as s:
+            return runs.unfinished_run(s, config=config)
 
     def lease(self, worker: str, *, name: str | None = None) -> RunRecords | None:
         """Take a run that nobody works on: the named one, or the oldest that waits."""
-        with self.database.write() as session:
-            run_id = runs.get_run(session, name=name).id if name else None
-            run = runs.lease_run(
-                session, worker=worker, now=_now(), seconds=LEASE_SECONDS, run_id=run_id
-            )
+        with self.database.write() as s:
+            run_id = runs.get_run(s, name=name).id if name else None
+            run = runs.lease_run(s, worker=worker, now=_now(), seconds=LEASE_SECONDS, run_id=run_id)
             if run is None:
                 return None
             return RunRecords(self, run.id, run.name, run.config, worker)
@@ -94,9 +93,9 @@ class Workplace:
         Raises:
             NotFound: no such run, or it has not kept a checkpoint yet.
         """
-        with self.database.read() as session:
-            run = runs.get_run(session, name=name)
-            rows = versions.list_checkpoints(session, run_id=run.id)
+        with self.database.read() as s:
+            run = runs.get_run(s, name=name)
+            rows = versions.list_checkpoints(s, run_id=run.id)
             kept = next((row.artifact for row in rows if row.kept), None)
             if kept is None:
                 raise NotFound(f"run {name} has no checkpoint yet; wait for its first iteration")
@@ -108,9 +107,9 @@ class Workplace:
         Raises:
             NotFound: no such run or version.
         """
-        with self.database.read() as session:
-            run = runs.get_run(session, name=name)
-            rows = versions.list_reward_models(session, run_id=run.id)
+        with self.database.read() as s:
+            run = runs.get_run(s, name=name)
+            rows = versions.list_reward_models(s, run_id=run.id)
             if not rows:
                 raise NotFound(f"run {name} has no reward model yet; it needs answers first")
             row = next((row for row in rows if version in (None, row.version)), None)
@@ -158,9 +157,9 @@ class RunRecords:
         Returns:
             The commands, or None if another worker has taken the run over.
         """
-        with self._database.write() as session:
+        with self._database.write() as s:
             held = runs.heartbeat(
-                session,
+                s,
                 run_id=self.run_id,
                 worker=self.worker,
                 now=_now(),
@@ -169,24 +168,24 @@ class RunRecords:
             )
             if not held:
                 return None
-            return runs.take_commands(session, run_id=self.run_id, now=_now())
+            return runs.take_commands(s, run_id=self.run_id, now=_now())
 
     def set_state(self, state: RunState, reason: str = "") -> None:
         """Write the run's state and, in one line for people, why."""
-        with self._database.write() as session:
-            runs.set_state(session, run_id=self.run_id, state=state, reason=reason)
+        with self._database.write() as s:
+            runs.set_state(s, run_id=self.run_id, state=state, reason=reason)
 
     def release(self) -> None:
         """Give the run back, so that any worker can take it at once."""
-        with self._database.write() as session:
-            runs.release_run(session, run_id=self.run_id, worker=self.worker, now=_now())
+        with self._database.write() as s:
+            runs.release_run(s, run_id=self.run_id, worker=self.worker, now=_now())
 
     # -- what an iteration reads --------------------------------------------------------------
 
     def latest_checkpoint(self) -> LatestCheckpoint | None:
         """The newest checkpoint; None before the first iteration ended."""
-        with self._database.read() as session:
-            row = versions.latest_checkpoint(session, run_id=self.run_id)
+        with self._database.read() as s:
+            row = versions.latest_checkpoint(s, run_id=self.run_id)
         if row is None:
             return None
         unscored = row.kept and row.showing is None
@@ -194,30 +193,30 @@ class RunRecords:
 
     def preferences_after(self, last_id: int) -> list[PreferenceRow]:
         """Preferences stored since row `last_id`, oldest first."""
-        with self._database.read() as session:
-            rows = preferences.preferences_after(session, run_id=self.run_id, after_id=last_id)
+        with self._database.read() as s:
+            rows = preferences.preferences_after(s, run_id=self.run_id, after_id=last_id)
+        weak = self.config["reward"]["weak_preference"]
+        strength = {Strength.BETTER: weak, Strength.MUCH_BETTER: 1.0, None: None}
         return [
             PreferenceRow(
-                id=row.id,
-                query=row.query_id,
-                teacher=row.teacher_id,
-                first=row.segment_a_id,
-                second=row.segment_b_id,
+                *(row.id, row.query_id, row.teacher_id, row.segment_a_id, row.segment_b_id),
                 answer=row.answer.value,
+                strength=strength[row.strength],
                 replaces=row.replaces_id,
+                purpose=row.purpose.value,
             )
             for row in rows
         ]
 
     def queue(self) -> queries.QueueCounts:
         """Pairs by state, and the labels given so far."""
-        with self._database.read() as session:
-            return queries.counts(session, run_id=self.run_id, now=_now())
+        with self._database.read() as s:
+            return queries.counts(s, run_id=self.run_id, now=_now())
 
     def segment(self, segment_id: int) -> Segment:
         """A stored segment with its recipe."""
-        with self._database.read() as session:
-            found = trajectories.recipe(session, segment_id=segment_id)
+        with self._database.read() as s:
+            found = trajectories.recipe(s, segment_id=segment_id)
         return self._read(found)
 
     def _read(self, recipe: trajectories.Recipe) -> Segment:
@@ -243,20 +242,20 @@ class RunRecords:
             key: self._artifacts.put(segment.trajectory.to_bytes())
             for key, segment in segments.items()
         }
-        with self._database.write() as session:
+        with self._database.write() as s:
             rows = {
-                key: self._add_segment(session, segment, recipes[key])
+                key: self._add_segment(s, segment, recipes[key])
                 for key, segment in segments.items()
             }
             asked = [
                 self._add_query(
-                    session, query, rows[id(query.a)], rows[id(query.b)], iteration.number, teachers
+                    s, query, rows[id(query.a)], rows[id(query.b)], iteration.number, teachers
                 )
                 for query in iteration.queries
             ]
             if version and weights:
                 versions.add_reward_model(
-                    session,
+                    s,
                     run_id=self.run_id,
                     artifact=weights,
                     iteration=iteration.number,
@@ -267,14 +266,10 @@ class RunRecords:
                     now=_now(),
                 )
             metrics.add_metrics(
-                session,
-                run_id=self.run_id,
-                step=iteration.steps,
-                values=iteration.metrics,
-                now=_now(),
+                s, run_id=self.run_id, step=iteration.steps, values=iteration.metrics, now=_now()
             )
             _, stale = versions.add_checkpoint(
-                session,
+                s,
                 run_id=self.run_id,
                 iteration=iteration.number,
                 steps=iteration.steps,
@@ -283,7 +278,7 @@ class RunRecords:
                 now=_now(),
             )
             runs.update_progress(
-                session,
+                s,
                 run_id=self.run_id,
                 iteration=iteration.number,
                 steps=iteration.steps,
@@ -297,15 +292,15 @@ class RunRecords:
     def store_scores(self, steps: int, values: dict[str, float], showing: Trajectory) -> None:
         """Add the scores of the newest checkpoint's agent, and the agent at work for its video."""
         artifact = self._artifacts.put(showing.to_bytes())
-        with self._database.write() as session:
-            row = versions.latest_checkpoint(session, run_id=self.run_id)
+        with self._database.write() as s:
+            row = versions.latest_checkpoint(s, run_id=self.run_id)
             assert row is not None, "scores come after their iteration"
-            versions.set_showing(session, checkpoint_id=row.id, showing=artifact)
-            metrics.add_metrics(session, run_id=self.run_id, step=steps, values=values, now=_now())
+            versions.set_showing(s, checkpoint_id=row.id, showing=artifact)
+            metrics.add_metrics(s, run_id=self.run_id, step=steps, values=values, now=_now())
 
     def _add_query(
         self,
-        session: Any,
+        s: Any,
         query: NewQuery,
         a: int,
         b: int,
@@ -313,7 +308,7 @@ class RunRecords:
         teachers: Mapping[Answering, dict[str, Any]],
     ) -> AskedPair:
         row = queries.add_query(
-            session,
+            s,
             run_id=self.run_id,
             segment_a_id=a,
             segment_b_id=b,
@@ -322,18 +317,13 @@ class RunRecords:
             selection=query.selection,
             now=_now(),
         )
-        if query.answer is not None:
+        if query.answer is None:
+            queries.share_out(row, rules_of(self.config))
+        else:
             settings = teachers[query.teacher]
-            if query.teacher == "synthetic":
-                teacher = people.synthetic_teacher(
-                    session, run_id=self.run_id, name="synthetic", settings=settings
-                )
-            else:
-                teacher = people.demonstration_teacher(
-                    session, run_id=self.run_id, settings=settings
-                )
+            teacher = people.answering_teacher(s, self.run_id, query.teacher, settings)
             preferences.record_answer(
-                session,
+                s,
                 run_id=self.run_id,
                 query_id=row.id,
                 teacher_id=teacher.id,
@@ -343,10 +333,10 @@ class RunRecords:
             )
         return AskedPair(row.id, a, b)
 
-    def _add_segment(self, session: Any, segment: Segment, artifact: str) -> int:
+    def _add_segment(self, s: Any, segment: Segment, artifact: str) -> int:
         trajectory = segment.trajectory
         parent = trajectories.add_trajectory(
-            session,
+            s,
             run_id=self.run_id,
             artifact=artifact,
             episode=trajectory.episode,
@@ -357,7 +347,7 @@ class RunRecords:
             now=_now(),
         )
         return trajectories.add_segment(
-            session,
+            s,
             run_id=self.run_id,
             trajectory_id=parent.id,
             start=segment.start,
@@ -369,25 +359,37 @@ class RunRecords:
 
     def segments_without_clip(self, limit: int) -> list[tuple[int, Segment]]:
         """Segments that people wait to see, with their ids, in the order of the queue."""
-        with self._database.read() as session:
-            wanted = trajectories.segments_without_clip(session, run_id=self.run_id, limit=limit)
-        return [(one.segment_id, self._read(one)) for one in wanted]
+        with self._database.read() as s:
+            found = trajectories.segments_without_clip(s, run_id=self.run_id, limit=limit)
+        return [(one.segment_id, self._read(one)) for one in found]
 
     def store_clip(self, segment_id: int, video: bytes) -> None:
         """Store a rendered clip; a pair whose two clips are there opens."""
         name = self._artifacts.put(video)
-        with self._database.write() as session:
-            trajectories.set_clip(session, segment_id=segment_id, clip=name)
+        with self._database.write() as s:
+            trajectories.set_clip(s, segment_id=segment_id, clip=name)
+
+    def agent_clips_wanted(self, limit: int) -> list[tuple[int, Segment]]:
+        """Segments that somebody wants to see as the agent does, with their ids."""
+        with self._database.read() as s:
+            found = trajectories.agent_clips_wanted(s, run_id=self.run_id, limit=limit)
+        return [(one.segment_id, self._read(one)) for one in found]
+
+    def store_agent_clip(self, segment_id: int, video: bytes | None) -> None:
+        """Store a segment's clip in the agent's view; None: there is nothing to be seen."""
+        name = self._artifacts.put(video) if video else ""
+        with self._database.write() as s:
+            trajectories.set_agent_clip(s, segment_id=segment_id, clip=name)
 
     def clip_failed(self, segment_id: int) -> None:
         """Set the pairs of a segment that cannot be rendered aside."""
-        with self._database.write() as session:
-            trajectories.clip_failed(session, segment_id=segment_id)
+        with self._database.write() as s:
+            trajectories.clip_failed(s, segment_id=segment_id)
 
     def checkpoint_without_video(self) -> tuple[int, Trajectory] | None:
         """The newest kept checkpoint whose video is still to be made, and what it shows."""
-        with self._database.read() as session:
-            row = versions.next_without_video(session, run_id=self.run_id)
+        with self._database.read() as s:
+            row = versions.next_without_video(s, run_id=self.run_id)
         if row is None or row.showing is None:
             return None
         return row.id, Trajectory.from_bytes(self._artifacts.get(row.showing))
@@ -395,5 +397,5 @@ class RunRecords:
     def store_video(self, checkpoint_id: int, video: bytes) -> None:
         """Store the video of a checkpoint's agent."""
         name = self._artifacts.put(video)
-        with self._database.write() as session:
-            versions.set_video(session, checkpoint_id=checkpoint_id, video=name)
+        with self._database.write() as s:
+            versions.set_video(s, checkpoint_id=checkpoint_id, video=name)

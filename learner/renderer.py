@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from learner.clips import render_clip, render_trajectory
+from learner.clips import render_agent_view, render_clip, render_trajectory
 from learner.records import RunRecords, Settings, Workplace
 from learner.trajectories import TrajectoryError
 
@@ -53,11 +53,13 @@ def _render_forever(settings: Settings, name: str, run_id: int, parent: int) -> 
 
 
 def render_pending(records: RunRecords) -> bool:
-    """Render what people wait for next: a pair's clips first, then an agent's video.
+    """Render what people wait for next: the agent's view of a pair, a pair's clips, a video.
 
     Returns:
         Whether there was anything to do.
     """
+    if _render_agent_views(records):
+        return True
     segments = records.segments_without_clip(BATCH)
     for segment_id, segment in segments:
         try:
@@ -73,3 +75,16 @@ def render_pending(records: RunRecords) -> bool:
     checkpoint_id, trajectory = checkpoint
     records.store_video(checkpoint_id, render_trajectory(trajectory))
     return True
+
+
+def _render_agent_views(records: RunRecords) -> bool:
+    """Render what somebody has just asked for, and whether there was any."""
+    segments = records.agent_clips_wanted(BATCH)
+    for segment_id, segment in segments:
+        try:
+            view = render_agent_view(segment)
+        except TrajectoryError as error:
+            log.error("agent's view cannot be rendered", segment=segment_id, reason=str(error))
+            view = None
+        records.store_agent_clip(segment_id, view)
+    return bool(segments)

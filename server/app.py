@@ -22,7 +22,18 @@ from server.errors import SettingsError
 from server.keys import required_secret
 from server.pages import WEB, VersionedFiles, asset_version, make_templates
 from server.problems import install
-from server.routes import account, accounts, api, health, label, login, media, runs
+from server.routes import (
+    account,
+    accounts,
+    answers,
+    api,
+    checks,
+    health,
+    label,
+    login,
+    media,
+    runs,
+)
 from server.security import BodyCap, CrossSiteCheck, HostCheck, SecurityHeaders
 from server.settings import EVERY_ADDRESS, LOOPBACK, Settings, load_settings
 from server.site import Site, State
@@ -79,7 +90,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.stop = stop
     install(app)
     app.include_router(health.router)
-    for routes in (api, media, label, login, account, accounts, runs):
+    for routes in (api, answers, checks, media, label, login, account, accounts, runs):
         app.include_router(routes.router, dependencies=[Depends(authorise)])
     app.mount(f"/static/{version}", VersionedFiles(directory=WEB / "static"), name="static")
     return app

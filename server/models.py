@@ -141,6 +141,25 @@ class Answer(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class Purpose(StrEnum):
+    """Why a pair was given to somebody; only ordinary answers are labels.
+
+    gold: its answer is known; repeat: this person answered it before; practice: with feedback.
+    """
+
+    ORDINARY = "ordinary"
+    GOLD = "gold"
+    REPEAT = "repeat"
+    PRACTICE = "practice"
+
+
+class Strength(StrEnum):
+    """How much better, where a run asks for it."""
+
+    BETTER = "better"
+    MUCH_BETTER = "much_better"
+
+
 class Run(Base):
     """One experiment: environment, config, seed, everything learned in it."""
 
@@ -239,6 +258,10 @@ class Segment(Base):
     true_return: Mapped[float]
     clip: Mapped[str | None] = mapped_column(String(64))
     """Artifact of the rendered MP4; None until it is made."""
+    agent_clip: Mapped[str | None] = mapped_column(String(64))
+    """The same in the agent's view; empty where the agent sees no picture."""
+    agent_clip_wanted: Mapped[bool] = mapped_column(default=False)
+    """Somebody asked for the agent's view; it is not made for every segment."""
 
 
 class Query(Base):
@@ -256,6 +279,10 @@ class Query(Base):
     """The iteration that asked it; newer pairs are shown first."""
     priority: Mapped[float] = mapped_column(default=0.0)
     answers_wanted: Mapped[int] = mapped_column(default=1)
+    answers_limit: Mapped[int] = mapped_column(default=1)
+    """`answers_wanted` is raised up to this while people differ."""
+    gold: Mapped[Answer | None] = mapped_column(_enum(Answer))
+    """The known answer. A gold pair is shown to see how people answer, not to learn from it."""
     selection: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Strategy, score and whether uniform selection would have asked it too."""
     created_at: Mapped[datetime]
@@ -280,11 +307,14 @@ class Assignment(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     query_id: Mapped[int] = mapped_column(ForeignKey("queries.id"))
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id"), index=True)
+    purpose: Mapped[Purpose] = mapped_column(_enum(Purpose), default=Purpose.ORDINARY)
     a_on_left: Mapped[bool]
     leased_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
     """When it was answered or given back; an open one holds its slot until it expires."""
+    skipped: Mapped[bool] = mapped_column(default=False)
+    """Given back by somebody who did not want to answer it."""
 
 
 class Preference(Base):
@@ -301,7 +331,12 @@ class Preference(Base):
     query_id: Mapped[int] = mapped_column(ForeignKey("queries.id"), index=True)
     teacher_id: Mapped[int] = mapped_column(ForeignKey("teachers.id"), index=True)
     assignment_id: Mapped[int | None] = mapped_column(ForeignKey("assignments.id"), index=True)
+    purpose: Mapped[Purpose] = mapped_column(_enum(Purpose), default=Purpose.ORDINARY)
     answer: Mapped[Answer] = mapped_column(_enum(Answer))
+    strength: Mapped[Strength | None] = mapped_column(_enum(Strength))
+    """How much better, as said; None for other answers, and where the run does not ask."""
+    flagged: Mapped[bool] = mapped_column(default=False)
+    comment: Mapped[str] = mapped_column(String(2000), default="")
     a_on_left: Mapped[bool | None]
     """The side as shown; None for teachers that saw no sides."""
     seconds: Mapped[float | None]

@@ -64,6 +64,7 @@ RULES: Mapping[str, Rule] = {
     "GET /label": OWN,
     "GET /label/{run}": OWN,
     "GET /media/assignments/{assignment}/{side}.mp4": LABEL,
+    "GET /media/assignments/{assignment}/agent/{side}.mp4": LABEL,
     "GET /media/checkpoints/{checkpoint}.mp4": READ,
     "GET /": WATCH,
     "GET /runs/{name}": WATCH,
@@ -81,7 +82,14 @@ RULES: Mapping[str, Rule] = {
     "GET /api/v1/runs/{run}/progress": LABEL,
     "POST /api/v1/assignments/{assignment}/renew": LABEL,
     "POST /api/v1/assignments/{assignment}/answer": LABEL,
+    "POST /api/v1/assignments/{assignment}/skip": LABEL,
+    "POST /api/v1/assignments/{assignment}/agent-view": LABEL,
     "POST /api/v1/preferences/{preference}/withdraw": LABEL,
+    "POST /api/v1/preferences/{preference}/correct": LABEL,
+    "GET /api/v1/runs/{run}/history": LABEL,
+    "PUT /api/v1/runs/{run}/queries/{query}/gold": STEER,
+    "GET /api/v1/runs/{run}/labellers": READ,
+    "PUT /api/v1/runs/{run}/labellers/{person}": STEER,
 }
 
 SCOPES_OF_ROLE: Mapping[Role, tuple[Scope, ...]] = {

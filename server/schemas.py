@@ -6,18 +6,20 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
-from server.models import CommandKind, RunState
+from server.models import Answer, CommandKind, RunState, Strength
 
 Side = Literal["left", "right", "tie", "incomparable"]
 
 MAX_ID = 2**63 - 1
+MAX_ROW = 2**31 - 1
+"""Ids of rows are 32-bit integers; a larger one would be an error to PostgreSQL."""
 
 RunName = Annotated[
     str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$", description="the run's name", examples=["run"])
 ]
-Id = Annotated[int, Path(ge=1, le=MAX_ID)]
+Id = Annotated[int, Path(ge=1, le=MAX_ROW)]
 MetricName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]{1,100}$")]
 MetricNames = Annotated[
     list[MetricName],
@@ -104,6 +106,8 @@ class AssignmentOut(BaseModel):
     right: str = Field(description="address of the right clip, MP4")
     expires_in: float = Field(description="seconds until others may get the pair; renew before")
     earlier: Side | None = Field(description="what you had answered before you took it back")
+    earlier_strength: Strength | None = Field(description="and how much better")
+    practice: bool = Field(description="not a label: its answer comes back with feedback")
 
 
 class ProgressOut(BaseModel):
@@ -135,10 +139,20 @@ class AnswerIn(Body):
     """Which clip is better."""
 
     side: Side
+    strength: Strength | None = Field(None, description="how much better, where the run asks")
+    flagged: StrictBool = Field(False, description="somebody should look at this pair")
+    comment: str = Field("", max_length=2000, description="why; a comment flags the pair too")
     seconds: Annotated[float | None, NUMBER] = Field(
         None, ge=0, le=86_400, allow_inf_nan=False, description="from first playing to the answer"
     )
     submission_key: SubmissionKey
+
+
+class Feedback(BaseModel):
+    """How a practice answer compares with the known one."""
+
+    right: bool
+    side: Side = Field(description="the known answer")
 
 
 class PreferenceOut(BaseModel):
@@ -147,9 +161,66 @@ class PreferenceOut(BaseModel):
     id: int
     assignment: int | None
     side: Side
+    strength: Strength | None
+    flagged: bool
+    comment: str
     seconds: float | None
     late: bool = Field(description="answered after its lease had ended; kept all the same")
+    feedback: Feedback | None = Field(None, description="after a practice pair only")
+    prediction: float | None = Field(
+        None,
+        description="probability that the reward model gave to the left clip being better, "
+        "where the run shows it",
+    )
     created_at: datetime
+
+
+class HistoryEntry(PreferenceOut):
+    """One of one's own answers, with its pair."""
+
+    left: str = Field(description="address of the left clip, MP4")
+    right: str = Field(description="address of the right clip, MP4")
+
+
+class AgentViewOut(BaseModel):
+    """The pair as the agent sees it."""
+
+    state: Literal["ready", "making", "none"] = Field(
+        description="making: ask again soon; none: this agent sees no pictures"
+    )
+    left: str | None = Field(description="address of the left clip, MP4, when ready")
+    right: str | None
+
+
+class GoldIn(Body):
+    """What is known of a pair."""
+
+    answer: Literal["a", "b", "tie"] | None = Field(
+        description="the query's better segment; null makes it an ordinary pair again"
+    )
+
+
+class GoldOut(BaseModel):
+    """A query and what is known of it."""
+
+    query: int
+    gold: Answer | None
+
+
+class LabellerIn(Body):
+    """Whether somebody may label a run."""
+
+    paused: StrictBool
+
+
+class LabellerOut(BaseModel):
+    """How somebody answers the pairs of a run whose answer is known."""
+
+    person: int
+    name: str
+    gold_right: int = Field(description="right answers to gold pairs since they were let in again")
+    gold_given: int
+    paused_at: datetime | None
 
 
 class WithdrawIn(Body):

@@ -11,14 +11,21 @@ SILENT_AFTER = timedelta(seconds=30)
 """Without a heartbeat for longer than this, a worker is taken for gone."""
 
 
+PAUSED_LINE = (
+    "Labelling is paused for you: too many of your answers to pairs with a known answer differed. "
+    "Whoever runs this can let you go on."
+)
+
+
 def waiting_line(
-    run: Run, *, left: int, rendering: int, next_in: float | None, now: datetime
+    run: Run, *, left: int, in_hands: int, rendering: int, next_in: float | None, now: datetime
 ) -> str:
     """Say why there is no pair and when there will be one.
 
     Args:
         run: the run that is labelled.
         left: labels still wanted.
+        in_hands: pairs that somebody is judging now.
         rendering: pairs whose clips are being made.
         next_in: seconds until the next pairs are asked, from the last iterations; None = unknown.
         now: the time.
@@ -26,6 +33,8 @@ def waiting_line(
     ended = _ended(run, left)
     if ended is not None:
         return ended
+    if in_hands >= left:
+        return "The last pairs are with other people. Thank you."
     if run.state is RunState.WAITING or run.heartbeat_at is None:
         return "The learner has not started yet. The first pair comes soon after it does."
     silence = now - run.heartbeat_at

@@ -155,6 +155,16 @@ def upgrade() -> None:
         sa.UniqueConstraint("fingerprint", name=op.f("uq_invitations_fingerprint")),
     )
     op.create_table(
+        "labellers",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("person_id", sa.Integer(), nullable=False),
+        sa.Column("paused_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("gold_after_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_labellers_person_id")),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_labellers_run_id")),
+        sa.PrimaryKeyConstraint("run_id", "person_id", name=op.f("pk_labellers")),
+    )
+    op.create_table(
         "metrics",
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=100), nullable=False),
@@ -269,6 +279,8 @@ def upgrade() -> None:
         sa.Column("length", sa.Integer(), nullable=False),
         sa.Column("true_return", sa.Double(), nullable=False),
         sa.Column("clip", sa.String(length=64), nullable=True),
+        sa.Column("agent_clip", sa.String(length=64), nullable=True),
+        sa.Column("agent_clip_wanted", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_segments_run_id")),
         sa.ForeignKeyConstraint(
             ["trajectory_id"], ["trajectories.id"], name=op.f("fk_segments_trajectory_id")
@@ -303,6 +315,21 @@ def upgrade() -> None:
         sa.Column("iteration", sa.Integer(), nullable=False),
         sa.Column("priority", sa.Double(), nullable=False),
         sa.Column("answers_wanted", sa.Integer(), nullable=False),
+        sa.Column("answers_limit", sa.Integer(), nullable=False),
+        sa.Column(
+            "gold",
+            sa.Enum(
+                "a",
+                "b",
+                "tie",
+                "incomparable",
+                "withdrawn",
+                name="answer",
+                native_enum=False,
+                length=20,
+            ),
+            nullable=True,
+        ),
         sa.Column("selection", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_queries_run_id")),
@@ -324,10 +351,24 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("query_id", sa.Integer(), nullable=False),
         sa.Column("person_id", sa.Integer(), nullable=False),
+        sa.Column(
+            "purpose",
+            sa.Enum(
+                "ordinary",
+                "gold",
+                "repeat",
+                "practice",
+                name="purpose",
+                native_enum=False,
+                length=20,
+            ),
+            nullable=False,
+        ),
         sa.Column("a_on_left", sa.Boolean(), nullable=False),
         sa.Column("leased_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("skipped", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["person_id"], ["people.id"], name=op.f("fk_assignments_person_id")
         ),
@@ -355,6 +396,19 @@ def upgrade() -> None:
         sa.Column("teacher_id", sa.Integer(), nullable=False),
         sa.Column("assignment_id", sa.Integer(), nullable=True),
         sa.Column(
+            "purpose",
+            sa.Enum(
+                "ordinary",
+                "gold",
+                "repeat",
+                "practice",
+                name="purpose",
+                native_enum=False,
+                length=20,
+            ),
+            nullable=False,
+        ),
+        sa.Column(
             "answer",
             sa.Enum(
                 "a",
@@ -368,6 +422,13 @@ def upgrade() -> None:
             ),
             nullable=False,
         ),
+        sa.Column(
+            "strength",
+            sa.Enum("better", "much_better", name="strength", native_enum=False, length=20),
+            nullable=True,
+        ),
+        sa.Column("flagged", sa.Boolean(), nullable=False),
+        sa.Column("comment", sa.String(length=2000), nullable=False),
         sa.Column("a_on_left", sa.Boolean(), nullable=True),
         sa.Column("seconds", sa.Double(), nullable=True),
         sa.Column("late", sa.Boolean(), nullable=False),

@@ -33,16 +33,14 @@ from server.schemas import (
 from server.site import SiteDep, VisitorDep
 from server.store import assignments, audit, metrics, queries, runs
 
-router = APIRouter(
-    prefix="/api/v1",
-    responses={
-        400: {"model": Problem, "description": "The body is not JSON"},
-        401: {"model": Problem, "description": "Nobody is logged in, or an unknown token"},
-        403: {"model": Problem, "description": "Not for this role or token, or from another site"},
-        413: {"model": Problem, "description": "The body is too large"},
-        422: {"model": Problem, "description": "A value that cannot be accepted"},
-    },
-)
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "The body is not JSON"},
+    401: {"model": Problem, "description": "Nobody is logged in, or an unknown token"},
+    403: {"model": Problem, "description": "Not for this role or token, or from another site"},
+    413: {"model": Problem, "description": "The body is too large"},
+    422: {"model": Problem, "description": "A value that cannot be accepted"},
+}
+router = APIRouter(prefix="/api/v1", responses=REFUSALS)
 
 ABSENT: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "No such thing"}}
 CLASH: dict[int | str, dict[str, Any]] = {
@@ -172,9 +170,7 @@ def answer(
             session,
             assignment_id=assignment,
             person_id=visitor.person_id,
-            side=body.side,
-            seconds=body.seconds,
-            submission_key=body.submission_key,
+            body=body,
             now=datetime.now(UTC),
         )
     if replayed:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
+from server.markdown import to_html
 from server.models import RunState
 from server.pages import render
 from server.panels import labelled_by_people
@@ -84,6 +85,6 @@ def label(request: Request, site: SiteDep, run: RunName) -> HTMLResponse:
             "run": row.name,
             "title": environment_title(row.environment),
             "goal": row.goal,
-            "instructions": row.instructions,
+            "instructions": to_html(row.instructions),
         }
     return render(request, "label/page.html", context)

@@ -46,6 +46,26 @@ def assignment_clip(
         raise NotFound("this clip is gone; the pair is set aside") from error
 
 
+@router.get("/media/assignments/{assignment}/agent/{side}.mp4", include_in_schema=False)
+def assignment_agent_view(
+    request: Request,
+    site: SiteDep,
+    visitor: VisitorDep,
+    assignment: Id,
+    side: Literal["left", "right"],
+    v: str = "",
+) -> Response:
+    """Send one clip of a pair as the agent sees it, or a part of it."""
+    with site.database.read() as session:
+        clip = labelling.shown_clip(
+            session, assignment_id=assignment, person_id=visitor.person_id, side=side
+        )
+    if not clip.agent:
+        raise NotFound("there is no agent's view of this clip, or it is not made yet")
+    tag = clip_tag(assignment, f"agent/{side}", clip.agent)
+    return video_response(request, site.artifacts, clip.agent, tag=tag, forever=v == tag)
+
+
 @router.get("/media/checkpoints/{checkpoint}.mp4", include_in_schema=False)
 def checkpoint_video(request: Request, site: SiteDep, checkpoint: Id) -> Response:
     """Send the video of a checkpoint's agent, or a part of it."""

@@ -1,6 +1,7 @@
-"""Assignments: pairs leased to people, and what people do with them.
+"""Assignments: pairs leased to people, and the answers they give.
 
-Within one transaction call `submit` or `withdraw` before `next_assignments` (see `locks`).
+Within one transaction call `submit` (or one of `corrections`) before `next_assignments` (see
+`locks`).
 """
 
 from __future__ import annotations
@@ -12,16 +13,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import and_, bindparam, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from server import models
 from server.errors import Conflict, Forbidden, Invalid, NotFound
-from server.models import Answer, Preference, Query, QueryState, Segment, Teacher
+from server.models import Answer, Preference, Purpose, Query, QueryState, Run, Segment, Strength
+from server.rules import rules_of
+from server.store import gold
+from server.store.budget import pairs_left
 from server.store.locks import lock_answers, lock_person
 from server.store.people import teacher_for_person
-from server.store.preferences import check_key, effective, refuse_second, settle, with_key
-from server.store.slots import has_free_slot, take_slot
+from server.store.preferences import check_key, refuse_second, settle, with_key
+from server.store.slots import Lease, has_free_slot, take_slot
+
+COMMENT_LIMIT = 2000
 
 Side = Literal["left", "right", "tie", "incomparable"]
 
@@ -37,7 +43,10 @@ _WITH_QUERY = select(models.Assignment, Query).join(Query, Query.id == models.As
 _HELD = (
     _WITH_QUERY.where(
         Query.run_id == bindparam("run_id"),
-        Query.state == QueryState.OPEN,
+        or_(
+            Query.state == QueryState.OPEN,
+            and_(Query.state == QueryState.CLOSED, models.Assignment.purpose != Purpose.ORDINARY),
+        ),
         models.Assignment.person_id == bindparam("person_id"),
         models.Assignment.closed_at.is_(None),
     )
@@ -60,16 +69,6 @@ _CLOSE = (  # all that a person holds of a query: it may have been given to them
     .values(closed_at=bindparam("at", type_=models.UtcDateTime()))
     .execution_options(synchronize_session=False)
 )
-_LAST = (
-    select(Preference)
-    .where(
-        Preference.run_id == bindparam("run_id"),
-        Preference.teacher_id == bindparam("teacher_id"),
-        effective(),
-    )
-    .order_by(Preference.id.desc())
-    .limit(1)
-)
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,7 @@ class Assignment:
     """A pair as one person sees it.
 
     Attributes:
+        purpose: why it was given; but for practice the person is not told.
         left_clip, right_clip: artifacts of the videos.
         expires_at: until then it is nobody else's.
     """
@@ -85,12 +85,59 @@ class Assignment:
     run_id: int
     query_id: int
     person_id: int
+    purpose: Purpose
     a_on_left: bool
     expires_at: datetime
     left_segment_id: int
     right_segment_id: int
     left_clip: str
     right_clip: str
+
+
+@dataclass(frozen=True)
+class Given:
+    """An answer as a person gives it.
+
+    Attributes:
+        a_on_left: how the pair was shown.
+        seconds: from the pair's first playing; None = not known.
+        strength: how much better, where the run asks for it.
+        comment: why it is flagged.
+    """
+
+    side: Side
+    a_on_left: bool
+    seconds: float | None
+    strength: Strength | None = None
+    flagged: bool = False
+    comment: str = ""
+
+    def check(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            Invalid: the message says which part.
+        """
+        if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds >= 0):
+            raise Invalid("seconds must be a number that is not negative")
+        if self.strength is not None and self.side not in ("left", "right"):
+            raise Invalid("strength goes with left and right only")
+        if len(self.comment) > COMMENT_LIMIT or "\0" in self.comment:
+            raise Invalid(f"a comment has at most {COMMENT_LIMIT} characters, and no NUL")
+        _answer(self.side, a_on_left=self.a_on_left)
+
+    def write(self, row: Preference) -> None:
+        """Put it into a new row."""
+        row.answer = _answer(self.side, a_on_left=self.a_on_left)
+        row.seconds = self.seconds
+        row.strength = self.strength
+        row.flagged = self.flagged or bool(self.comment)
+        row.comment = self.comment
+
+    def is_in(self, row: Preference) -> bool:
+        """Whether a stored row says the same."""
+        said = _answer(self.side, a_on_left=self.a_on_left), self.strength, self.comment
+        return (row.answer, row.strength, row.comment) == said
 
 
 def next_assignments(
@@ -109,23 +156,29 @@ def next_assignments(
     higher priority. Fewer than `count`, or none, where no more pairs are ready. `rng` shuffles the
     sides.
     """
+    run = s.get_one(Run, run_id)
+    rules = rules_of(run.config)
+    left = pairs_left(s, run=run, now=now)
     lock_person(s, person_id)
+    if gold.is_paused(s, run_id=run_id, person_id=person_id):
+        return []
     expires_at = now + timedelta(seconds=seconds)
     held = _renewed(s, run_id=run_id, person_id=person_id, now=now, expires_at=expires_at)
-    sides = rng or random.SystemRandom()
-    while len(held) < count:
-        taken = take_slot(
-            s,
-            run_id=run_id,
-            person_id=person_id,
-            a_on_left=sides.random() < 0.5,
-            now=now,
-            expires_at=expires_at,
-        )
-        if taken is None:
+    chance = gold.Chance(rules, rng or random.SystemRandom())
+    lease = Lease(run_id, person_id, now, expires_at)
+    while len(held) < count and (pair := gold.take_practice(s, lease, chance)):
+        held.append(pair.id)
+    while len(held) < count and left > 0:
+        a_on_left = chance.rng.random() < 0.5
+        skipped_too = rules.skip == "later"
+        pair = take_slot(s, lease, a_on_left=a_on_left, skipped_too=skipped_too)
+        if pair is None:
             break
-        held.append(taken.id)
-    return _views(s, held[:count])
+        held.append(pair.id)
+        left -= 1
+        if check := gold.take_check(s, lease, chance):
+            held.append(check.id)
+    return views(s, held[:count])
 
 
 def renew(
@@ -138,13 +191,15 @@ def renew(
         Conflict: it is closed, or others have it now. An answer to it is kept all the same.
     """
     assignment, query = _own(s, assignment_id, person_id)
-    if assignment.closed_at is not None or query.state is not QueryState.OPEN:
+    contested = assignment.purpose is Purpose.ORDINARY
+    if assignment.closed_at is not None or (contested and query.state is not QueryState.OPEN):
         raise Conflict("this pair is closed; load the next one")
-    if assignment.expires_at < now and not has_free_slot(s, query_id=query.id, now=now):
+    gone = contested and assignment.expires_at < now
+    if gone and not has_free_slot(s, query_id=query.id, now=now):
         raise Conflict("this pair has gone to somebody else; your answer is kept all the same")
     assignment.expires_at = now + timedelta(seconds=seconds)
     s.flush()
-    return _views(s, [assignment_id])[0]
+    return views(s, [assignment_id])[0]
 
 
 def give_back(s: Session, *, assignment_id: int, person_id: int, now: datetime) -> None:
@@ -159,6 +214,28 @@ def give_back(s: Session, *, assignment_id: int, person_id: int, now: datetime) 
         s.flush()
 
 
+def skip(s: Session, *, assignment_id: int, person_id: int, now: datetime) -> None:
+    """Pass a pair over, as the run's rules allow; a repeated skip changes nothing.
+
+    Raises:
+        NotFound, Forbidden: no such assignment, or somebody else's.
+        Conflict: the run does not let anybody skip, or the pair is answered.
+    """
+    assignment, query = _own(s, assignment_id, person_id)
+    policy = rules_of(s.get_one(Run, query.run_id).config).skip
+    if policy == "off":
+        raise Conflict("this run has no skipping; say that you can't tell")
+    if assignment.skipped:
+        return
+    if assignment.closed_at is not None:
+        raise Conflict("this pair is closed; load the next one")
+    assignment.closed_at = now
+    assignment.skipped = True
+    if policy == "ignore" and query.state is QueryState.OPEN:
+        query.state = QueryState.SET_ASIDE
+    s.flush()
+
+
 def submit(
     s: Session,
     *,
@@ -168,6 +245,9 @@ def submit(
     seconds: float | None,
     submission_key: str,
     now: datetime,
+    strength: Strength | None = None,
+    flagged: bool = False,
+    comment: str = "",
 ) -> Preference:
     """Store a person's answer. The same key with the same answer returns the row stored before.
 
@@ -176,110 +256,58 @@ def submit(
     Raises:
         NotFound, Forbidden: no such assignment, or somebody else's.
         Conflict: answered already, or the key was used for another answer.
-        Invalid: a side, duration or key that cannot be.
+        Invalid: a side, strength, duration, comment or key that cannot be.
     """
     check_key(submission_key)
-    if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
-        raise Invalid("seconds must be a number that is not negative")
     assignment, query = _own(s, assignment_id, person_id)
-    answer = _answer(side, a_on_left=assignment.a_on_left)
+    given = Given(side, assignment.a_on_left, seconds, strength, flagged, comment)
+    given.check()
     teacher = teacher_for_person(s, person_id=person_id)
     earlier = with_key(s, teacher_id=teacher.id, submission_key=submission_key)
     if earlier is not None:
-        if (earlier.assignment_id, earlier.answer) != (assignment_id, answer):
+        if earlier.assignment_id != assignment_id or not given.is_in(earlier):
             raise Conflict("this submission key was used for another answer; make a new key")
         return earlier
-    refuse_second(s, query_id=query.id, teacher_id=teacher.id)
+    refuse_second(s, query_id=query.id, teacher_id=teacher.id, purpose=assignment.purpose)
     preference = Preference(
         run_id=query.run_id,
         query_id=query.id,
         teacher_id=teacher.id,
         assignment_id=assignment_id,
-        answer=answer,
+        purpose=assignment.purpose,
         a_on_left=assignment.a_on_left,
-        seconds=seconds,
         late=now > assignment.expires_at,
         submission_key=submission_key,
         created_at=now,
     )
-    s.execute(_CLOSE, {"query": query.id, "person": person_id, "at": now})
+    given.write(preference)
+    close_all(s, query_id=query.id, person_id=person_id, now=now)
     s.add(preference)
     s.flush()
     settle(s, query=query)
+    if preference.purpose is Purpose.GOLD:
+        rules = rules_of(s.get_one(Run, query.run_id).config)
+        gold.pause_below_threshold(
+            s, run_id=query.run_id, person_id=person_id, rules=rules, now=now
+        )
     return preference
 
 
-def withdraw(
-    s: Session,
-    *,
-    person_id: int,
-    submission_key: str,
-    now: datetime,
-    seconds: float,
-    run_id: int | None = None,
-    preference_id: int | None = None,
-) -> tuple[Preference, Assignment | None]:
-    """Take back an answer: `preference_id`, or the person's last in `run_id` that still counts.
-
-    A withdrawal is a new row; the pair comes back to the same person with the same sides, before
-    any other. The same key again returns the same row.
-
-    Returns:
-        The withdrawal, and the pair; None for the pair if it has been set aside.
-
-    Raises:
-        NotFound: nothing to take back.
-        Forbidden: somebody else's answer.
-        Conflict: taken back already, or the key was used for something else.
-    """
-    check_key(submission_key)
-    teacher = teacher_for_person(s, person_id=person_id)
-    if preference_id is not None:
-        run_id = _given(s, teacher, preference_id).run_id
-    if run_id is None:
-        raise Invalid("name the answer to take back, or the run to take the last one back in")
-    lock_answers(s, run_id)
-    withdrawal = with_key(s, teacher_id=teacher.id, submission_key=submission_key)
-    if withdrawal is not None:
-        same = preference_id in (None, withdrawal.replaces_id)
-        if withdrawal.answer is not Answer.WITHDRAWN or not same:
-            raise Conflict("this submission key was used for an answer; make a new key")
-        return withdrawal, _open_view(s, withdrawal.assignment_id)
-    if preference_id is None:
-        answered = s.scalar(_LAST, {"run_id": run_id, "teacher_id": teacher.id})
-    else:
-        answered = _given(s, teacher, preference_id)
-    if answered is None:
-        raise NotFound("there is no answer to take back")
-    return _withdraw(s, answered, submission_key, now, seconds)
+def close_all(s: Session, *, query_id: int, person_id: int, now: datetime) -> None:
+    """Close everything that a person holds of a query."""
+    s.execute(_CLOSE, {"query": query_id, "person": person_id, "at": now})
 
 
-def _withdraw(
-    s: Session, answered: Preference, submission_key: str, now: datetime, seconds: float
-) -> tuple[Preference, Assignment | None]:
-    counts = select(Preference.id).where(Preference.id == answered.id, effective())
-    if answered.assignment_id is None or s.scalar(counts) is None:
-        raise Conflict("this answer was taken back already")
-    assignment, query = s.execute(_LOCKED, {"id": answered.assignment_id}).one()
-    withdrawal = Preference(
-        run_id=answered.run_id,
-        query_id=answered.query_id,
-        teacher_id=answered.teacher_id,
-        assignment_id=answered.assignment_id,
-        answer=Answer.WITHDRAWN,
-        a_on_left=answered.a_on_left,
-        replaces_id=answered.id,
-        submission_key=submission_key,
-        created_at=now,
-    )
-    s.add(withdrawal)
-    s.flush()
-    settle(s, query=query)
-    if query.state is QueryState.OPEN:
-        assignment.closed_at = None
-        assignment.expires_at = now + timedelta(seconds=seconds)
-        s.flush()
-    return withdrawal, _open_view(s, assignment.id)
+def locked(s: Session, assignment_id: int) -> tuple[models.Assignment, Query]:
+    """An assignment and its query, the query locked."""
+    assignment, query = s.execute(_LOCKED, {"id": assignment_id}).one()
+    return assignment, query
+
+
+def open_view(s: Session, assignment_id: int | None) -> Assignment | None:
+    """An assignment as its person sees it; None if it is closed."""
+    row = None if assignment_id is None else s.get(models.Assignment, assignment_id)
+    return views(s, [row.id])[0] if row is not None and row.closed_at is None else None
 
 
 def _own(s: Session, assignment_id: int, person_id: int) -> tuple[models.Assignment, Query]:
@@ -294,17 +322,7 @@ def _own(s: Session, assignment_id: int, person_id: int) -> tuple[models.Assignm
     if found.person_id != person_id:
         raise Forbidden("this pair was given to somebody else")
     lock_answers(s, found.run_id)
-    assignment, query = s.execute(_LOCKED, {"id": assignment_id}).one()
-    return assignment, query
-
-
-def _given(s: Session, teacher: Teacher, preference_id: int) -> Preference:
-    preference = s.get(Preference, preference_id)
-    if preference is None:
-        raise NotFound(f"no answer {preference_id}")
-    if preference.teacher_id != teacher.id:
-        raise Forbidden("this answer is somebody else's")
-    return preference
+    return locked(s, assignment_id)
 
 
 def _renewed(
@@ -314,7 +332,8 @@ def _renewed(
     own = s.execute(_HELD, {"run_id": run_id, "person_id": person_id}).all()
     held = []
     for assignment, query in own:
-        if assignment.expires_at < now and not has_free_slot(s, query_id=query.id, now=now):
+        gone = assignment.purpose is Purpose.ORDINARY and assignment.expires_at < now
+        if gone and not has_free_slot(s, query_id=query.id, now=now):
             assignment.closed_at = now
             continue
         assignment.expires_at = expires_at
@@ -323,7 +342,7 @@ def _renewed(
     return held
 
 
-def _views(s: Session, assignment_ids: Sequence[int]) -> list[Assignment]:
+def views(s: Session, assignment_ids: Sequence[int]) -> list[Assignment]:
     """Assignments with their clips, in the given order."""
     views = {}
     for row, run_id, a_id, a_clip, b_id, b_clip in s.execute(_VIEWS, {"ids": assignment_ids}):
@@ -334,6 +353,7 @@ def _views(s: Session, assignment_ids: Sequence[int]) -> list[Assignment]:
             run_id=run_id,
             query_id=row.query_id,
             person_id=row.person_id,
+            purpose=row.purpose,
             a_on_left=row.a_on_left,
             expires_at=row.expires_at,
             left_segment_id=left_id,
@@ -342,11 +362,6 @@ def _views(s: Session, assignment_ids: Sequence[int]) -> list[Assignment]:
             right_clip=right_clip,
         )
     return [views[assignment_id] for assignment_id in assignment_ids]
-
-
-def _open_view(s: Session, assignment_id: int | None) -> Assignment | None:
-    row = None if assignment_id is None else s.get(models.Assignment, assignment_id)
-    return _views(s, [row.id])[0] if row is not None and row.closed_at is None else None
 
 
 def _answer(side: str, *, a_on_left: bool) -> Answer:

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from server.errors import Forbidden, NotFound
-from server.models import Answer, Assignment, Preference, Query, Segment, Teacher
+from server.models import Answer, Assignment, Preference, Purpose, Query, Segment, Teacher
 from server.store.preferences import effective
 
 
@@ -21,10 +21,12 @@ class ShownClip:
 
     Attributes:
         artifact: the MP4; None while it is not made.
+        agent: the same in the agent's view; empty if the agent sees no pictures.
     """
 
     segment_id: int
     artifact: str | None
+    agent: str | None
 
 
 def shown_clip(
@@ -47,7 +49,7 @@ def shown_clip(
         raise Forbidden("this pair was given to somebody else")
     is_a = (side == "left") == assignment.a_on_left
     segment = s.get_one(Segment, query.segment_a_id if is_a else query.segment_b_id)
-    return ShownClip(segment.id, segment.clip)
+    return ShownClip(segment.id, segment.clip, segment.agent_clip)
 
 
 def taken_back(s: Session, *, assignment_ids: Sequence[int]) -> dict[int, Preference]:
@@ -64,13 +66,28 @@ def taken_back(s: Session, *, assignment_ids: Sequence[int]) -> dict[int, Prefer
 
 def newest_answer(s: Session, *, run_id: int, person_id: int) -> int | None:
     """Id of a person's last answer in a run that counts: what an undo takes back."""
-    return s.scalar(
-        select(Preference.id)
+    newest = own_answers(s, run_id=run_id, person_id=person_id, limit=1)
+    return newest[0].id if newest else None
+
+
+def own_answers(
+    s: Session, *, run_id: int, person_id: int, limit: int, before: int | None = None
+) -> Sequence[Preference]:
+    """A person's answers in a run that count, newest first; practice is over when it is judged."""
+    older = [] if before is None else [Preference.id < before]
+    return s.scalars(
+        select(Preference)
         .join(Teacher, Teacher.id == Preference.teacher_id)
-        .where(Preference.run_id == run_id, Teacher.person_id == person_id, effective())
+        .where(
+            Preference.run_id == run_id,
+            Teacher.person_id == person_id,
+            Preference.purpose != Purpose.PRACTICE,
+            effective(),
+            *older,
+        )
         .order_by(Preference.id.desc())
-        .limit(1)
-    )
+        .limit(limit)
+    ).all()
 
 
 def next_asked_in(s: Session, *, run_id: int, now: datetime) -> float | None:

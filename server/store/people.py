@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -54,6 +54,15 @@ def synthetic_teacher(s: Session, *, run_id: int, name: str, settings: dict[str,
 def demonstration_teacher(s: Session, *, run_id: int, settings: dict[str, Any]) -> Teacher:
     """Whoever prefers a run's demonstrations to what its agent does; made when first asked for."""
     return _of_run(s, TeacherKind.DEMONSTRATION, run_id, "demonstrations", settings)
+
+
+def answering_teacher(
+    s: Session, run_id: int, kind: Literal["synthetic", "demonstration"], settings: dict[str, Any]
+) -> Teacher:
+    """The teacher of a run whose answers come with its queries."""
+    if kind == "demonstration":
+        return demonstration_teacher(s, run_id=run_id, settings=settings)
+    return synthetic_teacher(s, run_id=run_id, name="synthetic", settings=settings)
 
 
 def _of_run(

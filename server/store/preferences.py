@@ -12,7 +12,16 @@ from sqlalchemy import ColumnElement, and_, bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
 from server.errors import Conflict, Invalid, NotFound
-from server.models import Answer, Preference, Query, QueryState, Teacher, TeacherKind
+from server.models import (
+    Answer,
+    Preference,
+    Purpose,
+    Query,
+    QueryState,
+    Strength,
+    Teacher,
+    TeacherKind,
+)
 from server.store.locks import lock_answers
 
 
@@ -21,6 +30,8 @@ class PreferenceRow:
     """A preference with what a fit needs to know about its query.
 
     Attributes:
+        purpose: only ordinary answers are labels.
+        strength: how much better, where the run asked and the answer says.
         replaces_id: the row that no longer counts because of this one.
     """
 
@@ -31,7 +42,9 @@ class PreferenceRow:
     iteration: int
     teacher_id: int
     teacher_kind: TeacherKind
+    purpose: Purpose
     answer: Answer
+    strength: Strength | None
     replaces_id: int | None
     late: bool
     seconds: float | None
@@ -44,7 +57,8 @@ _EFFECTIVE = and_(
     ~select(_LATER.id).where(_LATER.replaces_id == Preference.id).correlate(Preference).exists(),
 )
 _AUTOMATIC = select(Teacher.id).where(Teacher.kind == TeacherKind.DEMONSTRATION)
-_GIVEN = and_(_EFFECTIVE, Preference.teacher_id.not_in(_AUTOMATIC))
+_ORDINARY = and_(_EFFECTIVE, Preference.purpose == Purpose.ORDINARY)
+_GIVEN = and_(_ORDINARY, Preference.teacher_id.not_in(_AUTOMATIC))
 _WITH_KEY = select(Preference).where(
     Preference.teacher_id == bindparam("teacher_id"),
     Preference.submission_key == bindparam("key"),
@@ -52,12 +66,13 @@ _WITH_KEY = select(Preference).where(
 _ANSWERED = select(Preference.id).where(
     Preference.query_id == bindparam("query_id"),
     Preference.teacher_id == bindparam("teacher_id"),
+    Preference.purpose == bindparam("purpose"),
     _EFFECTIVE,
 )
-_ANSWERS = (
-    select(func.count())
-    .select_from(Preference)
-    .where(Preference.query_id == bindparam("query_id"), _EFFECTIVE)
+_VOTES = (
+    select(Preference.answer, func.count())
+    .where(Preference.query_id == bindparam("query_id"), _ORDINARY)
+    .group_by(Preference.answer)
 )
 
 
@@ -69,7 +84,8 @@ def effective() -> ColumnElement[bool]:
 def given() -> ColumnElement[bool]:
     """The condition under which a preference is one of the labels of a budget.
 
-    It counts, and somebody gave it: demonstrations are preferred to the agent without asking.
+    It counts, somebody gave it (demonstrations are preferred to the agent without asking), and it
+    is to be learned from: answers to gold and repeated pairs tell about people.
     """
     return _GIVEN
 
@@ -85,7 +101,9 @@ def preferences_after(s: Session, *, run_id: int, after_id: int = 0) -> list[Pre
             Query.iteration,
             Preference.teacher_id,
             Teacher.kind.label("teacher_kind"),
+            Preference.purpose,
             Preference.answer,
+            Preference.strength,
             Preference.replaces_id,
             Preference.late,
             Preference.seconds,
@@ -155,21 +173,35 @@ def with_key(s: Session, *, teacher_id: int, submission_key: str) -> Preference 
     return s.scalar(_WITH_KEY, {"teacher_id": teacher_id, "key": submission_key})
 
 
-def refuse_second(s: Session, *, query_id: int, teacher_id: int) -> None:
-    """Let a teacher answer a query once.
+def refuse_second(
+    s: Session, *, query_id: int, teacher_id: int, purpose: Purpose = Purpose.ORDINARY
+) -> None:
+    """Let a teacher answer a query once, and once more where it comes again as a repeat.
 
     Raises:
         Conflict: an answer that counts is there already.
     """
-    answered = s.scalar(_ANSWERED, {"query_id": query_id, "teacher_id": teacher_id})
+    answered = s.scalar(
+        _ANSWERED, {"query_id": query_id, "teacher_id": teacher_id, "purpose": purpose}
+    )
     if answered is not None:
         raise Conflict("this pair is answered already; undo that answer to change it")
 
 
 def settle(s: Session, *, query: Query) -> None:
-    """Close a query with answers enough, or open one that has lost an answer again."""
-    answers = s.scalar(_ANSWERS, {"query_id": query.id})
-    enough = (answers or 0) >= query.answers_wanted
+    """Close a query with answers enough, or open one that has lost an answer again.
+
+    While people do not agree by majority one more is asked, up to the query's limit. A gold query
+    is closed: its answer is known.
+    """
+    votes = dict(s.execute(_VOTES, {"query_id": query.id}).all())
+    answers = sum(votes.values())
+    split = answers > 1 and 2 * max(votes.values()) <= answers
+    if split and query.answers_wanted <= answers < query.answers_limit:
+        query.answers_wanted = answers + 1
+    enough = answers >= query.answers_wanted or query.gold is not None
+    if query.state is QueryState.PENDING and query.gold is not None:
+        enough = False  # it is to be shown: its clips are still to be made
     if enough and query.state in (QueryState.PENDING, QueryState.OPEN):
         query.state = QueryState.CLOSED
     elif not enough and query.state is QueryState.CLOSED:

@@ -9,13 +9,14 @@ from datetime import datetime
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
-from server.models import Preference, Run, Teacher, UtcDateTime
+from server.models import Preference, Purpose, Run, Teacher, UtcDateTime
 from server.store.preferences import effective, given
 
 _OWN = (
     Preference.run_id == bindparam("run_id"),
     Preference.teacher_id
     == select(Teacher.id).where(Teacher.person_id == bindparam("person_id")).scalar_subquery(),
+    Preference.purpose != Purpose.PRACTICE,
     effective(),
 )
 _LABELS = (
@@ -40,7 +41,7 @@ _SECONDS = (
 
 @dataclass(frozen=True)
 class Progress:
-    """What one person has done in a run; withdrawn answers do not count.
+    """What one person has done in a run; withdrawn and practice answers do not count.
 
     Attributes:
         today: answers since midnight in the zone of `now`.

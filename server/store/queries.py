@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from server.errors import Invalid
 from server.models import Answer, Assignment, Preference, Query, QueryState, Segment
+from server.rules import Rules
 from server.store.preferences import given
+
+_ANSWERED = (
+    select(Preference.query_id, func.count().label("answers"))
+    .where(Preference.run_id == bindparam("run_id"), given())
+    .group_by(Preference.query_id)
+    .subquery()
+)
+_BEGUN = (
+    select(func.count(), func.sum(Query.answers_wanted - _ANSWERED.c.answers))
+    .join(_ANSWERED, _ANSWERED.c.query_id == Query.id)
+    .where(Query.state == QueryState.OPEN, Query.gold.is_(None))
+)
 
 
 @dataclass(frozen=True)
@@ -21,6 +35,8 @@ class QueueCounts:
     Attributes:
         pending: waiting for clips.
         open: ready for people, those that somebody holds right now among them.
+        begun: of the open ones, those that have an answer and want more.
+        owed: answers that those still want.
         leased: assignments held right now.
         answered: with as many answers as wanted.
         set_aside: their clips are gone or cannot be made.
@@ -29,6 +45,8 @@ class QueueCounts:
 
     pending: int
     open: int
+    begun: int
+    owed: int
     leased: int
     answered: int
     set_aside: int
@@ -54,6 +72,7 @@ def add_query(
     iteration: int,
     priority: float = 0.0,
     answers_wanted: int = 1,
+    answers_limit: int = 1,
     selection: dict[str, Any] | None = None,
     now: datetime,
 ) -> Query:
@@ -79,12 +98,23 @@ def add_query(
         iteration=iteration,
         priority=priority,
         answers_wanted=answers_wanted,
+        answers_limit=max(answers_wanted, answers_limit),
         selection=selection or {},
         created_at=now,
     )
     s.add(query)
     s.flush()
     return query
+
+
+def share_out(query: Query, rules: Rules) -> None:
+    """Put a new query to several people if it falls in the share that the rules want.
+
+    Which ones do is drawn from their ids, so that a repeated iteration draws the same.
+    """
+    if random.Random(query.id).random() < rules.overlap:
+        query.answers_wanted = rules.answers
+        query.answers_limit = rules.answers + int(rules.third_opinion)
 
 
 def counts(s: Session, *, run_id: int, now: datetime) -> QueueCounts:
@@ -105,6 +135,7 @@ def counts(s: Session, *, run_id: int, now: datetime) -> QueueCounts:
             Assignment.expires_at >= now,
         )
     )
+    begun, owed = s.execute(_BEGUN, {"run_id": run_id}).one()
     labels = s.execute(
         select(Preference.answer, func.count())
         .where(Preference.run_id == run_id, given())
@@ -113,6 +144,8 @@ def counts(s: Session, *, run_id: int, now: datetime) -> QueueCounts:
     return QueueCounts(
         pending=states.get(QueryState.PENDING, 0),
         open=states.get(QueryState.OPEN, 0),
+        begun=begun,
+        owed=owed or 0,
         leased=leased or 0,
         answered=states.get(QueryState.CLOSED, 0),
         set_aside=states.get(QueryState.SET_ASIDE, 0),

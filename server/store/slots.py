@@ -1,23 +1,33 @@
 """A query's slots: who may still be given it.
 
-A query has `answers_wanted` slots. An answer that counts takes one, and so does an assignment until
-it expires. The statements are built once, because every answer executes them.
+A query has `answers_wanted` slots. An ordinary answer that counts takes one, and so does an
+ordinary assignment until it expires; gold, repeated and practice pairs take none. The statements
+are built once, because every answer executes them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
-from server.models import Assignment, Preference, Query, QueryState, Teacher, UtcDateTime
+from server.models import (
+    Assignment,
+    Preference,
+    Purpose,
+    Query,
+    QueryState,
+    Teacher,
+    UtcDateTime,
+)
 from server.store.preferences import effective
 
 _ANSWERS = (
     select(func.count(Preference.id))
-    .where(Preference.query_id == Query.id, effective())
+    .where(Preference.query_id == Query.id, Preference.purpose == Purpose.ORDINARY, effective())
     .correlate(Query)
     .scalar_subquery()
 )
@@ -25,13 +35,14 @@ _LEASES = (
     select(func.count(Assignment.id))
     .where(
         Assignment.query_id == Query.id,
+        Assignment.purpose == Purpose.ORDINARY,
         Assignment.closed_at.is_(None),
         Assignment.expires_at >= bindparam("now", type_=UtcDateTime()),
     )
     .correlate(Query)
     .scalar_subquery()
 )
-_ANSWERED_BY_PERSON = (
+ANSWERED_BY_PERSON = (
     select(Preference.id)
     .join(Teacher, Teacher.id == Preference.teacher_id)
     .where(
@@ -40,12 +51,22 @@ _ANSWERED_BY_PERSON = (
     .correlate(Query)
     .exists()
 )
-_HELD_BY_PERSON = (
+HELD_BY_PERSON = (
     select(Assignment.id)
     .where(
         Assignment.query_id == Query.id,
         Assignment.person_id == bindparam("person_id"),
         Assignment.closed_at.is_(None),
+    )
+    .correlate(Query)
+    .exists()
+)
+SKIPPED_BY_PERSON = (
+    select(Assignment.id)
+    .where(
+        Assignment.query_id == Query.id,
+        Assignment.person_id == bindparam("person_id"),
+        Assignment.skipped,
     )
     .correlate(Query)
     .exists()
@@ -60,15 +81,32 @@ _CANDIDATE = (
     .where(
         Query.run_id == bindparam("run_id"),
         Query.state == QueryState.OPEN,
+        Query.gold.is_(None),
         Query.id.not_in(bindparam("passed_over", expanding=True)),
-        ~_HELD_BY_PERSON,
-        ~_ANSWERED_BY_PERSON,
+        ~HELD_BY_PERSON,
+        ~ANSWERED_BY_PERSON,
+        or_(~SKIPPED_BY_PERSON, bindparam("skipped_too")),
         Query.answers_wanted > _ANSWERS + _LEASES,
     )
-    .order_by(Query.iteration.desc(), Query.priority.desc(), Query.id)
+    .order_by(SKIPPED_BY_PERSON, Query.iteration.desc(), Query.priority.desc(), Query.id)
     .limit(1)
     .with_for_update(of=Query, skip_locked=True, key_share=True)
 )
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who gets a pair of which run, and until when."""
+
+    run_id: int
+    person_id: int
+    now: datetime
+    expires_at: datetime
+
+    @property
+    def who(self) -> dict[str, int]:
+        """As the statements name it."""
+        return {"run_id": self.run_id, "person_id": self.person_id}
 
 
 def has_free_slot(s: Session, *, query_id: int, now: datetime) -> bool:
@@ -77,40 +115,53 @@ def has_free_slot(s: Session, *, query_id: int, now: datetime) -> bool:
 
 
 def take_slot(
-    s: Session,
-    *,
-    run_id: int,
-    person_id: int,
-    a_on_left: bool,
-    now: datetime,
-    expires_at: datetime,
+    s: Session, lease: Lease, *, a_on_left: bool, skipped_too: bool = False
 ) -> Assignment | None:
     """Lease the first query with a free slot to a person who neither holds nor has answered it.
 
-    PostgreSQL looks for it in the state before it got the lock on it; only the second look, taken
-    while the lock is held, sees what its last holder did.
+    What they have skipped comes last if `skipped_too`, else never. PostgreSQL looks for a query in
+    the state before it got the lock on it; only the second look, taken while the lock is held, sees
+    what its last holder did.
     """
     passed_over: list[int] = []
-    while (query_id := _candidate(s, run_id, person_id, now, passed_over)) is not None:
-        if has_free_slot(s, query_id=query_id, now=now):
-            assignment = Assignment(
-                query_id=query_id,
-                person_id=person_id,
-                a_on_left=a_on_left,
-                leased_at=now,
-                expires_at=expires_at,
-            )
-            s.add(assignment)
-            s.flush()
-            return assignment
+    while (query_id := _candidate(s, lease, skipped_too, passed_over)) is not None:
+        if has_free_slot(s, query_id=query_id, now=lease.now):
+            return assign(s, lease, query_id=query_id, a_on_left=a_on_left)
         passed_over.append(query_id)
     return None
 
 
+def assign(
+    s: Session,
+    lease: Lease,
+    *,
+    query_id: int,
+    a_on_left: bool,
+    purpose: Purpose = Purpose.ORDINARY,
+) -> Assignment:
+    """Give a query to a person."""
+    assignment = Assignment(
+        query_id=query_id,
+        person_id=lease.person_id,
+        purpose=purpose,
+        a_on_left=a_on_left,
+        leased_at=lease.now,
+        expires_at=lease.expires_at,
+    )
+    s.add(assignment)
+    s.flush()
+    return assignment
+
+
 def _candidate(
-    s: Session, run_id: int, person_id: int, now: datetime, passed_over: Collection[int]
+    s: Session, lease: Lease, skipped_too: bool, passed_over: Collection[int]
 ) -> int | None:
     return s.scalar(
         _CANDIDATE,
-        {"run_id": run_id, "person_id": person_id, "now": now, "passed_over": passed_over},
+        {
+            **lease.who,
+            "skipped_too": skipped_too,
+            "now": lease.now,
+            "passed_over": passed_over,
+        },
     )

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import and_, case, literal, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from server.errors import NotFound
-from server.models import Query, QueryState, Segment, Trajectory
+from server.models import Assignment, Purpose, Query, QueryState, Segment, Trajectory
 from server.store.locks import lock_answers
+
+# As the column stores them: a case expression does not know its column's type.
+_OPEN = literal(QueryState.OPEN, Query.state.type)
+_CLOSED = literal(QueryState.CLOSED, Query.state.type)
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,38 @@ def segments_without_clip(s: Session, *, run_id: int, limit: int) -> list[Recipe
     return list(wanted)[:limit]
 
 
+def want_agent_clips(s: Session, *, query_id: int) -> tuple[Segment, Segment]:
+    """Ask for a pair's clips in the agent's view; returns its segments, a before b."""
+    query = s.get_one(Query, query_id)
+    segments = s.get_one(Segment, query.segment_a_id), s.get_one(Segment, query.segment_b_id)
+    for segment in segments:
+        segment.agent_clip_wanted = True
+    s.flush()
+    return segments
+
+
+def agent_clips_wanted(s: Session, *, run_id: int, limit: int) -> list[Recipe]:
+    """Segments whose agent's view somebody is waiting for, the newest first."""
+    found = s.execute(
+        select(Segment.id, Trajectory.artifact, Segment.start, Segment.length)
+        .join(Trajectory, Trajectory.id == Segment.trajectory_id)
+        .where(Segment.run_id == run_id, Segment.agent_clip_wanted, Segment.agent_clip.is_(None))
+        .order_by(Segment.id.desc())
+        .limit(limit)
+    )
+    return [Recipe(*row) for row in found]
+
+
+def set_agent_clip(s: Session, *, segment_id: int, clip: str) -> None:
+    """Name a segment's clip in the agent's view; empty where there is nothing to be seen.
+
+    Raises:
+        NotFound: no such segment.
+    """
+    _segment(s, segment_id).agent_clip = clip
+    s.flush()
+
+
 def set_clip(s: Session, *, segment_id: int, clip: str) -> int:
     """Name a segment's clip; returns how many queries opened because both of theirs are ready.
 
@@ -122,7 +158,7 @@ def set_clip(s: Session, *, segment_id: int, clip: str) -> int:
     opened = s.scalars(
         update(Query)
         .where(Query.id.in_(ready))
-        .values(state=QueryState.OPEN)
+        .values(state=case((Query.gold.is_not(None), _CLOSED), else_=_OPEN))
         .returning(Query.id)
         .execution_options(synchronize_session="fetch")
     )
@@ -130,22 +166,33 @@ def set_clip(s: Session, *, segment_id: int, clip: str) -> int:
 
 
 def clip_failed(s: Session, *, segment_id: int) -> int:
-    """Set aside the unanswered queries of a segment whose clip is gone or cannot be made.
+    """Set aside the queries of a segment whose clip is gone or cannot be made.
 
-    Returns how many.
+    Those that are answered stay so, but are not repeated. Returns how many were set aside.
 
     Raises:
         NotFound: no such segment.
     """
     segment = _segment(s, segment_id)
     lock_answers(s, segment.run_id)
+    shows_it = or_(Query.segment_a_id == segment_id, Query.segment_b_id == segment_id)
+    s.execute(
+        update(Assignment)
+        .where(
+            Assignment.purpose != Purpose.ORDINARY,
+            Assignment.closed_at.is_(None),
+            Assignment.query_id.in_(select(Query.id).where(shows_it)),
+        )
+        .values(closed_at=Assignment.leased_at)
+        .execution_options(synchronize_session="fetch")
+    )
+    still_shown = or_(
+        Query.state.in_((QueryState.PENDING, QueryState.OPEN)),
+        and_(Query.state == QueryState.CLOSED, Query.gold.is_not(None)),
+    )
     set_aside = s.scalars(
         update(Query)
-        .where(
-            Query.run_id == segment.run_id,
-            Query.state.in_((QueryState.PENDING, QueryState.OPEN)),
-            or_(Query.segment_a_id == segment_id, Query.segment_b_id == segment_id),
-        )
+        .where(Query.run_id == segment.run_id, still_shown, shows_it)
         .values(state=QueryState.SET_ASIDE)
         .returning(Query.id)
         .execution_options(synchronize_session="fetch")

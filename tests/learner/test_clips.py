@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from itertools import pairwise
 
 import av
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 
 import learner.video
-from learner.clips import render_clip, render_trajectory
+from learner.clips import render_agent_view, render_clip, render_trajectory
 from learner.config import EnvironmentConfig
 from learner.envs.registry import make
+from learner.replay import replay
 from learner.trajectories import Segment, Trajectory, digest
 from learner.video import LEAST_HEIGHT, MissingCodec, encode
 
@@ -108,6 +110,25 @@ def test_a_clip_shows_each_frame_before_an_action_and_the_result_of_the_last():
     difference = np.abs(clip[:9].astype(int) - whole[4:13]).mean(axis=(1, 2, 3))
     assert difference.max() < 2
     assert np.abs(clip[0].astype(int) - whole[3]).mean() > difference.max()
+
+
+def test_the_agents_view_shows_what_the_agent_saw_in_step_with_the_clip():
+    segment = Segment(recorded(12), start=4, length=8)
+    view, _, facts = decode(render_agent_view(segment))
+    clip, _, _ = decode(render_clip(segment))
+    assert (len(view), view.shape[1:], facts["rate"]) == (len(clip), (256, 256, 3), 15)
+    seen = replay(segment.trajectory).observations[4:12]
+    assert np.abs(view[:8, ::4, ::4].astype(int) - seen).mean() < 4
+
+
+def test_of_stacked_grey_frames_the_newest_is_shown_and_of_vectors_nothing():
+    frames = np.zeros((6, 84, 84, 4), np.uint8)
+    frames[..., -1] = 200
+    stored = replace(recorded(6), start_state=None, observations=frames)
+    view, _, _ = decode(render_agent_view(Segment(stored, start=0, length=6)))
+    assert np.abs(view.astype(int) - 200).max() < 4
+    numbers = replace(stored, observations=np.zeros((6, 4), np.float32))
+    assert render_agent_view(Segment(numbers, start=0, length=6)) is None
 
 
 def test_stored_frames_are_shown_where_nothing_can_be_replayed():

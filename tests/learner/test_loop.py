@@ -18,7 +18,7 @@ from learner.control import Control, Stopped
 from learner.loop import Outcome, Progress, TrainingLoop
 from learner.records import RunRecords, Workplace
 from server.models import Metric, Preference, Query, RewardModel, Segment, Trajectory
-from server.store import assignments, people
+from server.store import assignments, corrections, people
 
 Build = Callable[..., dict[str, Any]]
 
@@ -165,7 +165,7 @@ class Labeller:
 
     def undo(self) -> None:
         with self.workplace.database.write() as session:
-            assignments.withdraw(
+            corrections.withdraw(
                 session,
                 person_id=self.person,
                 run_id=self.run_id,

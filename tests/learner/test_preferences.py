@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,13 @@ def test_strength_moves_an_answer_from_the_tie(
     answer: str, strength: float | None, expected: float
 ) -> None:
     assert target(row(0, answer, strength=strength)) == expected
+
+
+@pytest.mark.parametrize("purpose", ["gold", "repeat", "practice"])
+def test_answers_that_check_their_teacher_are_no_labels(purpose: str) -> None:
+    rows = [row(0, "a"), replace(row(1, "a"), purpose=purpose)]
+
+    assert labelled_pairs(rows, store_of(4)).ids.tolist() == [0]
 
 
 def test_pairs_point_at_the_segments_they_compare() -> None:

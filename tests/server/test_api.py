@@ -211,7 +211,8 @@ def test_metrics_are_given_by_name_and_step(client: TestClient, workplace: Any) 
 def test_no_pair_tells_where_its_clips_come_from(client: TestClient, workplace: Any) -> None:
     workplace.ask(1)
     (pair,) = lease(client)
-    assert set(pair) == {"id", "left", "right", "expires_in", "earlier"}
+    told = {"id", "left", "right", "expires_in", "earlier", "earlier_strength", "practice"}
+    assert set(pair) == told
     assert pair["left"].split("?")[0] == f"/media/assignments/{pair['id']}/left.mp4"
 
 

@@ -51,7 +51,7 @@ def test_environments_are_named_as_people_do(environment: str, title: str) -> No
 
 def line(run: dict[str, Any] | None = None, **values: Any) -> str:
     fields = {"state": RunState.RUNNING, "reason": "", "heartbeat_at": NOW} | (run or {})
-    given = {"left": 100, "rendering": 0, "next_in": 20.0, "now": NOW} | values
+    given = {"left": 100, "in_hands": 0, "rendering": 0, "next_in": 20.0, "now": NOW} | values
     return waiting_line(Run(**fields), **given)
 
 
@@ -70,6 +70,7 @@ def test_waiting_line_estimates_no_more_exactly_than_it_knows(seconds: float, te
         ({}, {"next_in": 0.0}, "any moment"),
         ({}, {"rendering": 3}, "clips are being made"),
         ({}, {"left": 0}, "Every label that this run wanted is given"),
+        ({}, {"left": 2, "in_hands": 2}, "with other people"),
         ({"heartbeat_at": NOW - timedelta(minutes=3)}, {}, "Nothing heard from the learner for 3"),
         ({"heartbeat_at": None}, {}, "has not started yet"),
         ({"state": RunState.WAITING}, {}, "has not started yet"),

@@ -22,6 +22,7 @@ ABSENT = {
     "name": "nosuch",
     "assignment": "999",
     "preference": "999",
+    "query": "999",
     "checkpoint": "999",
     "person": "999",
     "session": "999",
@@ -37,6 +38,11 @@ BODIES: dict[str, dict[str, Any]] = {
         "json": {"side": "left", "submission_key": "some-key-1"}
     },
     "POST /api/v1/preferences/{preference}/withdraw": {"json": {"submission_key": "some-key-2"}},
+    "POST /api/v1/preferences/{preference}/correct": {
+        "json": {"side": "left", "submission_key": "some-key-3"}
+    },
+    "PUT /api/v1/runs/{run}/queries/{query}/gold": {"json": {"answer": "a"}},
+    "PUT /api/v1/runs/{run}/labellers/{person}": {"json": {"paused": True}},
     "GET /runs/{name}/metrics.csv": {"params": {"names": "time/fps"}},
     "POST /people/accounts/{person}/role": {"data": {"role": "researcher"}},
     "POST /people/accounts/{person}/active": {"data": {"active": "true"}},

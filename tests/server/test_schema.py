@@ -81,7 +81,7 @@ def sent(operation: Any) -> list[strategies.SearchStrategy[Case]]:
 
 
 def about_what_exists(case: Case) -> Case:
-    known = {"run": "coinrun", "assignment": 2, "preference": 1}
+    known = {"run": "coinrun", "assignment": 2, "preference": 1, "query": 5, "person": 1}
     case.path_parameters = {name: known[name] for name in case.path_parameters}
     return case
 
@@ -103,6 +103,13 @@ def test_description_names_every_operation_and_its_errors(client: TestClient) ->
         ("post", "/api/v1/assignments/{assignment}/renew"),
         ("post", "/api/v1/assignments/{assignment}/answer"),
         ("post", "/api/v1/preferences/{preference}/withdraw"),
+        ("post", "/api/v1/preferences/{preference}/correct"),
+        ("post", "/api/v1/assignments/{assignment}/skip"),
+        ("post", "/api/v1/assignments/{assignment}/agent-view"),
+        ("get", "/api/v1/runs/{run}/history"),
+        ("put", "/api/v1/runs/{run}/queries/{query}/gold"),
+        ("get", "/api/v1/runs/{run}/labellers"),
+        ("put", "/api/v1/runs/{run}/labellers/{person}"),
     }
     for operation in operations.values():
         assert operation["summary"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from server.database import Database
 from server.models import Base, Person, Preference, Run
-from server.store import assignments, progress, queries, runs, trajectories
+from server.store import assignments, corrections, progress, queries, runs, trajectories
 from server.store.assignments import Assignment
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -48,9 +49,15 @@ class Scene:
             config={"name": name},
             seed=0,
             total_steps=1000,
-            label_budget=20,
+            label_budget=1000,
             now=self.now,
         )
+
+    def rule(self, **rules: Any) -> None:
+        """Set the run's labelling rules."""
+        with self.write() as s:
+            run = s.get_one(Run, self.run_id)
+            run.config = run.config | {"labelling": rules}
 
     def later(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
@@ -90,7 +97,13 @@ class Scene:
             s, run_id=self.run_id, **pair, **{"iteration": 0, "now": self.now, **values}
         ).id
 
-    def next(self, person_id: int, count: int = 1, seconds: float = 120) -> list[Assignment]:
+    def next(
+        self,
+        person_id: int,
+        count: int = 1,
+        seconds: float = 120,
+        rng: random.Random | None = None,
+    ) -> list[Assignment]:
         with self.write() as s:
             return assignments.next_assignments(
                 s,
@@ -99,10 +112,15 @@ class Scene:
                 count=count,
                 now=self.now,
                 seconds=seconds,
+                rng=rng,
             )
 
     def submit(
-        self, assignment: Assignment, side: assignments.Side = "left", key: str | None = None
+        self,
+        assignment: Assignment,
+        side: assignments.Side = "left",
+        key: str | None = None,
+        **more: Any,
     ) -> Preference:
         with self.write() as s:
             return assignments.submit(
@@ -113,13 +131,14 @@ class Scene:
                 seconds=2.0,
                 submission_key=key or f"{assignment.id}-{self.now.timestamp()}",
                 now=self.now,
+                **more,
             )
 
     def undo(
         self, person_id: int, key: str, preference_id: int | None = None
     ) -> tuple[Preference, Assignment | None]:
         with self.write() as s:
-            return assignments.withdraw(
+            return corrections.withdraw(
                 s,
                 run_id=self.run_id,
                 preference_id=preference_id,

@@ -333,7 +333,7 @@ def test_undo_of_a_pair_set_aside_brings_nothing_back(scene: Scene) -> None:
 def test_progress_counts_what_stands(scene: Scene) -> None:
     scene.ask(4)
     ada, bob = scene.person("ada"), scene.person("bob")
-    assert scene.progress(ada) == progress.Progress(0, 0, None, 20)
+    assert scene.progress(ada) == progress.Progress(0, 0, None, 1000)
     first, second, third = scene.next(ada, count=3)
     scene.submit(first)
     scene.later(86_400)
@@ -341,7 +341,7 @@ def test_progress_counts_what_stands(scene: Scene) -> None:
     scene.submit(third)
     scene.undo(ada, "u")
     scene.submit(scene.next(bob)[0])
-    assert scene.progress(ada) == progress.Progress(today=1, total=2, median_seconds=2.0, left=17)
+    assert scene.progress(ada) == progress.Progress(today=1, total=2, median_seconds=2.0, left=997)
 
 
 def test_a_kill_in_mid_transaction_leaves_no_half_answer(scene: Scene, database_url: str) -> None:

@@ -26,7 +26,14 @@ def test_counts_say_how_the_queue_stands(scene: Scene) -> None:
     scene.submit(third, "tie")
     counts = scene.counts()
     assert counts == queries.QueueCounts(
-        pending=1, open=2, leased=1, answered=2, set_aside=1, labels={Answer.TIE: 2}
+        pending=1,
+        open=2,
+        begun=0,
+        owed=0,
+        leased=1,
+        answered=2,
+        set_aside=1,
+        labels={Answer.TIE: 2},
     )
     assert counts.total_labels == 2
     scene.later(121)
