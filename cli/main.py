@@ -152,6 +152,14 @@ def import_demonstrations(
     start(dataset, config, out)
 
 
+@app.command()
+def backup(folder: Annotated[Path, typer.Argument(help="where the copy is kept")]) -> None:
+    """Copy database and artifacts while everything goes on (SQLite; else see the docs)."""
+    from cli.backup import backup as start
+
+    start(folder)
+
+
 @user.command("add")
 def user_add(
     name: Name, role: Annotated[str, typer.Option(help="annotator, researcher or admin")]

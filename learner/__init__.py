@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-
-from gym_notices import notices
+from contextlib import suppress
 
 # SB3 and Procgen import the retired gym, which would print its obituary to every user. This has
-# to come before either of them.
-notices.notices.clear()
+# to come before either of them; where there is a server alone, neither of them is installed.
+with suppress(ModuleNotFoundError):
+    from gym_notices import notices
+
+    notices.notices.clear()
 
 # Read when torch is first imported. By default its threads spin while they wait for each other:
 # beside a browser and a server on two cores that made small networks up to thirty times slower.
