@@ -11,6 +11,7 @@ from server.markdown import to_html
 from server.models import RunState
 from server.pages import render
 from server.panels import labelled_by_people
+from server.rules import rules_of
 from server.schemas import RunName
 from server.site import SiteDep
 from server.store import runs
@@ -86,5 +87,6 @@ def label(request: Request, site: SiteDep, run: RunName) -> HTMLResponse:
             "title": environment_title(row.environment),
             "goal": row.goal,
             "instructions": to_html(row.instructions),
+            "rules": rules_of(row.config),
         }
     return render(request, "label/page.html", context)

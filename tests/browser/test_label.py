@@ -516,7 +516,7 @@ def test_instructions_open_first_and_hold_the_answer_keys(page: Page, workplace:
         runs.get_run(s, name="coinrun").instructions = "Coins first.\n<b>Not bold.</b>"
     workplace.ask(3)
     page.goto("/label/coinrun")
-    dialog = page.locator("dialog.help")
+    dialog = page.locator("dialog[data-help]")
     expect(dialog).to_be_visible()
     expect(dialog).to_contain_text("<b>Not bold.</b>")
     expect(page.locator('[data-side="left"]')).to_be_enabled()

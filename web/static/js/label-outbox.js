@@ -7,7 +7,7 @@ import { recall, remember } from "./label-memory.js";
 const LONGEST_PAUSE_MS = 8_000;
 
 export class Outbox extends EventTarget {
-  // Events: "stored" after each answer, "refused" (detail: message), "offline", "online".
+  // Events: "stored" (detail: what the server says), "refused" (detail: message), "offline", "online".
   constructor(run) {
     super();
     // Whoever labels here next must not send the answers of who labelled here before.
@@ -22,14 +22,10 @@ export class Outbox extends EventTarget {
     return recall(this.name, []);
   }
 
-  add(assignment, side, seconds) {
-    const answer = { assignment, side, seconds, submission_key: newKey() };
-    remember(this.name, [...this.waiting, answer]);
+  // An answer names its assignment, or the preference that it corrects.
+  add(answer) {
+    remember(this.name, [...this.waiting, { ...answer, submission_key: newKey() }]);
     this.flush();
-  }
-
-  holds(assignment) {
-    return this.waiting.some((answer) => answer.assignment === assignment);
   }
 
   // Resolves when everything is sent.
@@ -54,10 +50,14 @@ export class Outbox extends EventTarget {
     }
   }
 
-  async #send({ assignment, ...body }) {
+  async #send({ assignment, preference, ...body }) {
     let refusal = null;
+    let stored = null;
     try {
-      await post(`/assignments/${assignment}/answer`, body);
+      const path = preference
+        ? `/preferences/${preference}/correct`
+        : `/assignments/${assignment}/answer`;
+      stored = await post(path, body);
     } catch (error) {
       // 401, 408 and 429 pass; any other refusal would be the same the next time.
       if (!(error instanceof Refusal) || [401, 408, 429].includes(error.status)) throw error;
@@ -67,7 +67,9 @@ export class Outbox extends EventTarget {
     remember(this.name, this.waiting.filter((answer) => answer.submission_key !== key));
     this.#say("online");
     this.dispatchEvent(
-      refusal ? new CustomEvent("refused", { detail: refusal.message }) : new Event("stored"),
+      refusal
+        ? new CustomEvent("refused", { detail: refusal.message })
+        : new CustomEvent("stored", { detail: stored }),
     );
   }
 

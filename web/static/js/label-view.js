@@ -12,6 +12,8 @@ export class View {
     this.bottom = document.querySelector("[data-line]");
     this.undo = document.querySelector('[data-action="undo"]');
     this.answers = [...document.querySelectorAll("[data-side]")];
+    this.judged = document.querySelector("[data-feedback]");
+    this.thought = document.querySelector("[data-opinion]");
     this.title = document.title;
     this.kept = "";
     this.said = "";
@@ -30,7 +32,7 @@ export class View {
     this.desk.dataset.state = "showing";
     this.message.textContent = "";
     document.title = this.title;
-    this.#mark(stage.assignment.earlier);
+    this.#mark(stage.assignment.earlier, stage.assignment.earlier_strength);
     this.#enable(true);
   }
 
@@ -52,11 +54,30 @@ export class View {
   }
 
   // The button and the chosen clip's border; for equal and can't tell both borders.
-  flash(side) {
+  flash(side, strength) {
     const chosen = side === "left" || side === "right" ? [side] : ["left", "right"];
     const frames = chosen.map((name) => `[data-frame="${name}"]`).join(", ");
     for (const element of document.querySelectorAll(frames)) this.#light(element, `flash-${side}`);
-    this.press(`[data-side="${side}"]`);
+    const grade = strength ? `[data-strength="${strength}"]` : "";
+    this.press(`[data-side="${side}"]${grade}`);
+  }
+
+  // After a practice answer; resolves when it has been read.
+  feedback({ right, side }) {
+    const known = side === "tie" ? "They are equally good." : `The ${side} one is better.`;
+    this.judged.querySelector("[data-verdict]").textContent = right ? "Right" : "Not quite";
+    this.judged.querySelector("[data-known]").textContent = known;
+    this.judged.showModal();
+    return new Promise((resolve) => {
+      this.judged.addEventListener("close", resolve, { once: true });
+    });
+  }
+
+  // What the reward model thought of the pair just answered, where the run shows it.
+  opinion(left) {
+    if (!this.thought || left === null || left === undefined) return;
+    const [side, share] = left >= 0.5 ? ["left", left] : ["right", 1 - left];
+    this.thought.textContent = `reward model: ${side}, ${Math.round(100 * share)} %`;
   }
 
   press(selector) {
@@ -82,9 +103,10 @@ export class View {
     this.bottom.classList.toggle("is-shown", text !== "");
   }
 
-  #mark(side) {
+  #mark(side, strength) {
     for (const button of this.answers) {
-      const earlier = button.dataset.side === side;
+      const { side: own, strength: grade } = button.dataset;
+      const earlier = own === side && (!grade || grade === (strength ?? "better"));
       button.classList.toggle("is-earlier", earlier);
       if (earlier) button.setAttribute("aria-description", "your earlier answer");
       else button.removeAttribute("aria-description");

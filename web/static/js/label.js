@@ -1,15 +1,21 @@
 // The labelling page: takes pairs, shows one while the next one loads behind it, sends answers.
 
+import { AgentView } from "./label-agent.js";
 import { Offline, newKey, post } from "./label-api.js";
+import { Flag } from "./label-flag.js";
+import { History } from "./label-history.js";
 import { listen } from "./label-keys.js";
 import { recall, remember } from "./label-memory.js";
 import { Outbox } from "./label-outbox.js";
 import { Pair } from "./label-pair.js";
+import { listenToFingers } from "./label-touch.js";
 import { Transport } from "./label-transport.js";
 import { View } from "./label-view.js";
 
 const PAIRS = 2; // the one on show and the next
+const MOST_PAIRS = 10; // in one request; after many undos the others come later
 const ASK_AGAIN_MS = 1_500;
+const UNDO_REACH = 10;
 
 const desk = document.querySelector("[data-desk]");
 const run = desk.dataset.run;
@@ -19,6 +25,10 @@ const stages = [...desk.querySelectorAll("[data-stage]")].map((element) => new P
 const view = new View(desk);
 const outbox = new Outbox(run);
 const transport = new Transport(() => shown);
+const flag = new Flag();
+const agentView = new AgentView(() => (shownAt > 0 ? shown : null), (text) => view.line(text));
+const history = new History(run, bringBack, (text) => view.line(text));
+const graded = document.querySelector("[data-strength]") !== null;
 
 let queue = []; // assignments in the order in which they will be shown
 let shown = null; // the Pair on show, or about to be; null while waiting
@@ -29,6 +39,8 @@ let leaseSeconds = 120;
 let asking = null;
 let askTimer = 0;
 let undoing = false;
+let undone = 0; // answers taken back in a row
+let judging = false; // a practice answer is being judged
 
 // ---- taking pairs -------------------------------------------------------------------------
 
@@ -45,9 +57,11 @@ function ask() {
 async function takePairs() {
   await outbox.flush(); // else the server would give us again what we have answered
   try {
-    const given = await post(`/runs/${run}/assignments`, { count: Math.max(PAIRS, queue.length) });
+    const count = Math.min(MOST_PAIRS, Math.max(PAIRS, queue.length));
+    const given = await post(`/runs/${run}/assignments`, { count });
     if (outbox.waiting.length > 0 || undoing) return; // answered meanwhile: ask again
-    view.line("");
+    if (queue[0]) sayWhatItIs(queue[0]);
+    else view.line("");
     leaseSeconds = given.lease_seconds;
     progress = given.progress;
     const current = queue[0];
@@ -101,6 +115,10 @@ function begin(stage) {
   shownAt = performance.now();
   view.show(stage);
   transport.start(stage, !calm);
+  const { flagged, comment } = stage.assignment;
+  flag.set(flagged ?? false, comment ?? "");
+  agentView.follow();
+  sayWhatItIs(stage.assignment);
   arrange();
 }
 
@@ -112,21 +130,96 @@ function rest() {
 
 // ---- answers ------------------------------------------------------------------------------
 
-function answer(side) {
-  if (!shown || shownAt === 0 || undoing) return;
+function answer(side, strength) {
+  if (!shown || shownAt === 0 || undoing || judging) return;
   performance.mark("clipwise:answer");
   const seconds = Math.round(performance.now() - shownAt) / 1000;
-  view.flash(side);
+  const decided = side === "left" || side === "right";
+  const grade = graded && decided ? (strength ?? "better") : null;
+  view.flash(side, grade);
+  const said = { side, strength: grade, seconds, ...flag.value };
+  undone = 0;
+  if (queue[0].practice) {
+    practise(queue[0], said);
+    return;
+  }
   const [done, ...rest] = queue;
   queue = rest;
-  outbox.add(done.id, side, seconds);
-  progress = { ...progress, today: progress.today + 1, left: Math.max(0, progress.left - 1) };
+  if (done.corrects) {
+    outbox.add({ preference: done.corrects, ...said });
+  } else {
+    outbox.add({ assignment: done.id, ...said });
+    progress = { ...progress, today: progress.today + 1, left: Math.max(0, progress.left - 1) };
+  }
   view.waitingFor = "The next pair is on its way.";
   arrange();
 }
 
+// A practice answer waits for its judgement; the same key again if it has to be sent again.
+async function practise(pair, said) {
+  judging = true;
+  try {
+    const key = `practice-${pair.id}`;
+    const stored = await post(`/assignments/${pair.id}/answer`, { ...said, submission_key: key });
+    if (stored.feedback) await view.feedback(stored.feedback);
+    queue = queue.filter((one) => one.id !== pair.id);
+  } catch (error) {
+    view.line(error instanceof Offline ? "Practice needs the server; answer again." : error.message);
+  } finally {
+    judging = false;
+    arrange();
+    ask();
+  }
+}
+
+async function skip() {
+  if (!shown || shownAt === 0 || undoing || judging || queue[0].corrects) return;
+  const [pair] = queue;
+  try {
+    await post(`/assignments/${pair.id}/skip`);
+    queue = queue.filter((one) => one.id !== pair.id);
+    arrange();
+    ask();
+  } catch (error) {
+    view.line(error instanceof Offline ? "Skipping needs the server; try again." : error.message);
+  }
+}
+
+// An earlier answer's pair, to be answered anew.
+function bringBack(entry) {
+  const pair = {
+    id: entry.assignment,
+    left: entry.left,
+    right: entry.right,
+    earlier: entry.side,
+    earlier_strength: entry.strength,
+    flagged: entry.flagged,
+    comment: entry.comment,
+    corrects: entry.id,
+  };
+  queue = [pair, ...queue.filter((one) => one.id !== pair.id && !one.corrects)];
+  arrange();
+}
+
+function leaveAsItWas() {
+  if (!queue[0]?.corrects) return;
+  queue = queue.slice(1);
+  view.line("");
+  arrange();
+}
+
+function sayWhatItIs(pair) {
+  if (pair.practice) view.line("Practice: you will hear whether it was right.");
+  else if (pair.corrects) view.line("An earlier answer of yours. Answer anew, or Esc to leave it.");
+  else view.line("");
+}
+
 async function undo() {
-  if (undoing) return;
+  if (undoing || judging) return;
+  if (undone >= UNDO_REACH) {
+    view.line("Undo reaches back ten answers. Older ones can be changed in your history.");
+    return;
+  }
   if (outbox.offline) {
     view.line("Undo works again when the connection is back.");
     return;
@@ -145,6 +238,7 @@ async function undo() {
     if (given.assignment) {
       queue = [given.assignment, ...queue.filter((one) => one.id !== given.assignment.id)];
     }
+    undone += 1;
     view.line("");
   } catch (error) {
     view.line(error instanceof Offline ? "Undo needs the server; try again soon." : error.message);
@@ -165,7 +259,8 @@ async function fetchProgress() {
 
 async function renew() {
   if (document.hidden || outbox.offline) return;
-  for (const { id } of queue) {
+  for (const { id, corrects } of queue) {
+    if (corrects) continue; // nobody else wants it
     try {
       await post(`/assignments/${id}/renew`);
     } catch (error) {
@@ -207,7 +302,10 @@ async function mend(stage) {
 
 for (const stage of stages) stage.addEventListener("broken", () => mend(stage));
 
-outbox.addEventListener("stored", () => ask());
+outbox.addEventListener("stored", ({ detail }) => {
+  view.opinion(detail.prediction);
+  ask();
+});
 outbox.addEventListener("refused", ({ detail }) => {
   view.line(`An answer was not taken: ${detail}`);
   ask();
@@ -230,9 +328,15 @@ const actions = {
   faster: () => transport.changeRate(1),
   help: () => view.help.showModal(),
   "close-help": () => view.help.close(),
+  flag: () => shown && flag.open(),
+  history: () => outbox.flush().then(() => history.open()),
+  "close-history": () => history.close(),
+  agent: () => agentView.toggle(),
 };
+if ("skips" in desk.dataset) actions.skip = skip;
 
-listen({ answer, actions, view });
+listen({ answer, actions, view, graded, leave: leaveAsItWas });
+listenToFingers(desk, { answer, down: () => (actions.skip ? skip() : answer("incomparable")) });
 
 if (view.hasInstructions && !recall(`seen.${run}`, false)) view.help.showModal();
 remember(`seen.${run}`, true);
