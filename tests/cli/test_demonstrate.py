@@ -42,17 +42,36 @@ def config(write_config: Callable[..., str]) -> str:
     return write_config(**CARTPOLE)
 
 
+@pytest.fixture
+def clipwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """The command within this process, in the test's folder: exit status, stdout, stderr."""
+    monkeypatch.setenv("CLIPWISE_VAR", str(tmp_path / "var"))
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["clipwise", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+        said = capsys.readouterr()
+        return int(left.value.code or 0), said.out, said.err
+
+    return call
+
+
 def test_a_run_demonstrates_to_another_and_its_reward_model_leaves_as_a_file(
-    command: Any, config: str, tmp_path: Path
+    command: Any, clipwise: Any, config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained = command.run("run", config)
+    trained = command.run("run", config, timeout=250)
     assert trained.returncode == 0, trained.stderr
+    monkeypatch.setenv("CLIPWISE_VAR", str(command.settings.var))
     demos = tmp_path / "demos"
-    played = command.run("demonstrate", "cartpole", "--episodes", "3", "--out", str(demos))
-    assert (played.returncode, played.stderr) == (0, "")
-    result = Path(played.stdout.splitlines()[-1])
-    facts = json.loads(result.read_text())
-    assert result == demos / "result.json"
+    status, said, complaint = clipwise("demonstrate", "cartpole", "--episodes=3", "--out=demos")
+    assert (status, complaint) == (0, "")
+    assert Path(said.splitlines()[-1]) == Path("demos/result.json")
+    facts = json.loads((demos / "result.json").read_text())
     files = sorted(demos.glob("*.npz"))
     assert len(files) == len(facts["episodes"]) == 3
     assert facts["policy_step"] > 0
@@ -60,55 +79,34 @@ def test_a_run_demonstrates_to_another_and_its_reward_model_leaves_as_a_file(
         trajectory = Trajectory.from_bytes(path.read_bytes())
         verify(trajectory)
         assert episode["return"] == episode["steps"] == trajectory.steps
-    again = command.run("demonstrate", "cartpole", "--out", str(demos))
-    assert again.returncode == 1
-    assert again.stderr.startswith("clipwise: ")
-    assert again.stderr.count("\n") == 1
-    learner = command.run(
-        "run", config, "name=second", f"demonstrations.path={demos}", "demonstrations.autolabels=1"
-    )
-    assert learner.returncode == 0, learner.stderr
-    metrics = json.loads(Path(learner.stdout.splitlines()[-1]).read_text())
-    assert metrics["labels"] == 20
-    out = tmp_path / "reward-model.pt"
-    newest = command.run("export", "reward-model", "cartpole", "--out", str(out))
-    assert (newest.returncode, newest.stderr) == (0, "")
-    assert newest.stdout.splitlines()[-1] == str(out)
-    model = unpack(out.read_bytes())
-    assert f"version {model.version} " in newest.stdout
-    assert model.version >= 2
-    first = command.run("export", "reward-model", "cartpole", "--version", "1", "--out", str(out))
-    assert first.returncode == 0
-    older = unpack(out.read_bytes())
-    assert older.version == 1
+    status, _, complaint = clipwise("demonstrate", "cartpole", "--out=demos")
+    assert (status, complaint.count("\n")) == (1, 1)
+    assert complaint.startswith("clipwise: demos holds demonstrations already")
+    status, said, _ = clipwise("export", "reward-model", "cartpole", "--out=newest.pt")
+    assert (status, said.splitlines()[-1]) == (0, "newest.pt")
+    newest = unpack(Path("newest.pt").read_bytes())
+    assert f"version {newest.version} " in said
+    assert newest.version >= 2
+    assert clipwise("export", "reward-model", "cartpole", "--version=1", "--out=1.pt")[0] == 0
+    first = unpack(Path("1.pt").read_bytes())
+    assert first.version == 1
     seen = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
-    assert not np.array_equal(older.rewards(seen), model.rewards(seen))
+    assert not np.array_equal(first.rewards(seen), newest.rewards(seen))
 
 
 def test_demonstrations_go_to_minari_and_come_back(
-    config: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    clipwise: Any, config: str, tmp_path: Path
 ) -> None:
     pytest.importorskip("minari")
-    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
     cartpole = parse_config(yaml.safe_load(Path(config).read_text()))
     played = demonstrate(Right(), cartpole, 2, policy_step=0)
     write(tmp_path / "there", played)
-    name, back = "cartpole/ours-v0", tmp_path / "back"
-    for arguments in (
-        ("export", "demonstrations", str(tmp_path / "there"), name),
-        ("import", "demonstrations", name, config, "--out", str(back)),
-    ):
-        monkeypatch.setattr("sys.argv", ["clipwise", *arguments])
-        with pytest.raises(SystemExit) as left:
-            main()
-        assert left.value.code == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == f"2 episodes in the Minari data set {name}"
-    assert said[-1] == str(back / "result.json")
-    facts = json.loads((back / "result.json").read_text())
+    name = "cartpole/ours-v0"
+    status, said, _ = clipwise("export", "demonstrations", "there", name)
+    assert (status, said) == (0, f"2 episodes in the Minari data set {name}\n")
+    status, said, _ = clipwise("import", "demonstrations", name, config, "--out=back")
+    assert (status, said) == (0, "back/result.json\n")
+    facts = json.loads(Path("back/result.json").read_text())
     assert facts["dataset"] == name
     assert [one["return"] for one in facts["episodes"]] == [one.steps for one in played]
 
@@ -132,12 +130,7 @@ class Right:
     ],
 )
 def test_what_is_not_there_is_one_line(
-    config: str,
-    arguments: tuple[str, ...],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    clipwise: Any, config: str, arguments: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
     settings = Settings(var=tmp_path / "var")
     migrate(settings.database_url)
@@ -145,14 +138,8 @@ def test_what_is_not_there_is_one_line(
     values = parse_config(yaml.safe_load(Path(config).read_text()))
     workplace.create_run(values.model_dump(mode="json"), name="waiting")
     workplace.close()
-    given = [config if one == "CONFIG" else one for one in arguments]
-    monkeypatch.setenv("CLIPWISE_VAR", str(settings.var))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", ["clipwise", *given])
-    with pytest.raises(SystemExit) as left:
-        main()
-    assert left.value.code == 1
-    said = capsys.readouterr().err
+    status, _, said = clipwise(*[config if one == "CONFIG" else one for one in arguments])
+    assert status == 1
     assert said.startswith("clipwise: ")
     assert message in said
     assert said.count("\n") == 1
