@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +13,13 @@ from contextlib import contextmanager
 import structlog
 
 from learner.clips import render_agent_view, render_clip, render_trajectory
-from learner.records import RunRecords, Settings, Workplace
+from learner.records import RecordsError, RunRecords, Settings, Workplace
 from learner.trajectories import TrajectoryError
 
 IDLE_SECONDS = 0.2
+PAUSE_SECONDS = 2.0
+"""Between a failure, of the database or of the process itself, and the next try."""
+
 BATCH = 2
 """Clips per look at the queue: one pair, so that the newest pair always comes next."""
 
@@ -25,20 +29,34 @@ log = structlog.get_logger()
 @contextmanager
 def rendering(records: RunRecords) -> Iterator[None]:
     """Render this run's clips and videos in a child process while the block runs."""
-    # Spawned, not forked: torch's and Procgen's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    process = context.Process(
-        target=_render_forever,
-        args=(records.workplace.settings, records.name, records.run_id, os.getpid()),
-        name="renderer",
-        daemon=True,
-    )
-    process.start()
+    ended = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(records, ended), name="renderer's keeper")
+    keeper.start()
     try:
         yield
     finally:
+        ended.set()
+        keeper.join()
+
+
+def _keep(records: RunRecords, ended: threading.Event) -> None:
+    """Keep the process running: without it people would wait for ever, and nobody would know."""
+    # Spawned, not forked: torch's and Procgen's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    while not ended.is_set():
+        process = context.Process(
+            target=_render_forever,
+            args=(records.workplace.settings, records.name, records.run_id, os.getpid()),
+            name="renderer",
+            daemon=True,
+        )
+        process.start()
+        while process.is_alive() and not ended.wait(IDLE_SECONDS):
+            pass
         process.terminate()
         process.join()
+        if not ended.wait(PAUSE_SECONDS):
+            log.error("the renderer ended; starting it again", run=records.name)
 
 
 def _render_forever(settings: Settings, name: str, run_id: int, parent: int) -> None:
@@ -48,8 +66,12 @@ def _render_forever(settings: Settings, name: str, run_id: int, parent: int) -> 
     workplace = Workplace(settings)
     records = RunRecords(workplace, run_id, name, {}, "renderer")
     while os.getppid() == parent:
-        if not render_pending(records):
-            time.sleep(IDLE_SECONDS)
+        try:
+            if not render_pending(records):
+                time.sleep(IDLE_SECONDS)
+        except RecordsError as error:
+            log.error("nothing can be rendered", run=name, reason=str(error))
+            time.sleep(PAUSE_SECONDS)
 
 
 def render_pending(records: RunRecords) -> bool:

@@ -61,7 +61,7 @@ def by_people(write_config: Callable[..., str]) -> str:
         name="people",
         total_steps=1_000_000,
         teacher={"kind": "person"},
-        queries={"budget": 100, "min_preferences": 3},
+        queries={"budget": 100, "min_preferences": 3, "open_target": 6},
     )
 
 

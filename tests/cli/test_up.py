@@ -99,13 +99,18 @@ def test_nothing_is_lost_when_worker_and_server_are_killed(
     assert_artifacts_whole()
 
 
-def test_a_worker_that_died_is_started_again(command, by_people) -> None:
+def test_a_renderer_or_worker_that_died_is_started_again(command, by_people) -> None:
     up = command.start("up", "--config", by_people)
     command.wait_until_served()
-    (worker,) = command.wait_for(lambda: command.processes("work"))
+    (renderer,) = command.wait_for(lambda: command.processes("--multiprocessing-fork"))
+    renderer.kill()
+    answer(command, "people", 1)  # a pair with clips
+    (worker,) = command.processes("work")
     worker.kill()
     command.wait_for(lambda: [one for one in command.processes("work") if one.pid != worker.pid])
-    assert "starting it again" in command.printed(up)[0]
+    out, _ = command.printed(up)
+    assert "the renderer ended; starting it again" in out
+    assert "the worker ended; starting it again" in out
 
 
 def test_closing_the_terminal_ends_everything(command, by_people) -> None:
