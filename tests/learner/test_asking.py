@@ -64,7 +64,7 @@ def test_the_strategy_and_what_uniform_would_have_asked_are_stored(
     strategies = Counter(question.selection["strategy"] for question in questions)
     assert strategies["uniform"] >= 4
     assert strategies["disagreement"] >= 4
-    assert {"strategy", "score", "uniform_too"} == set(questions[0].selection)
+    assert {"strategy", "score", "uniform_too"} <= set(questions[0].selection)
 
 
 def test_disagreement_asks_where_members_differ(tiny: Build, played: Rollout) -> None:
