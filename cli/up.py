@@ -125,8 +125,9 @@ def _end(children: dict[str, subprocess.Popen[bytes]]) -> None:
         child.terminate()
     deadline = time.monotonic() + GRACE_SECONDS
     for child in children.values():
-        try:
+        with suppress(subprocess.TimeoutExpired):
             child.wait(timeout=max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)  # its session: the worker's renderer as well
-            child.wait()
+        with suppress(ProcessLookupError):
+            # Its session: what it started may outlive it, such as the worker's renderer.
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()

@@ -138,6 +138,16 @@ class RenewOut(BaseModel):
 class AnswerIn(Body):
     """Which clip is better."""
 
+    # A strength goes with left and right only; the store refuses it elsewhere.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"properties": {"side": {"enum": ["left", "right"]}}},
+                {"properties": {"strength": {"type": "null"}}},
+            ]
+        }
+    )
+
     side: Side
     strength: Strength | None = Field(None, description="how much better, where the run asks")
     flagged: StrictBool = Field(False, description="somebody should look at this pair")

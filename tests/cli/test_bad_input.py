@@ -94,10 +94,10 @@ def test_a_variable_that_cannot_be_used(command) -> None:
     assert_refused(done, "CLIPWISE_PORT", "'http'")
 
 
-def test_an_address_that_others_could_reach(command) -> None:
+def test_an_address_that_others_could_reach_without_a_secret(command) -> None:
     command.run("migrate")
     done = command.run("serve", before="import os; os.environ['CLIPWISE_HOST'] = '0.0.0.0'")
-    assert_refused(done, "loopback only", "127.0.0.1")
+    assert_refused(done, "CLIPWISE_SECRET", "32 random letters", "make one: python3")
 
 
 @pytest.mark.parametrize("subcommand", ["up", "migrate", "run"])

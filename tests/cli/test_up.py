@@ -55,7 +55,7 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(command, by_people)
     first.wait(20)
     assert time.monotonic() - started < 3
     assert first.returncode == 0
-    assert command.processes() == []
+    command.wait_for(lambda: not command.processes(), seconds=2)
     stored = answers(command)
     assert len(stored) == 2
 
@@ -118,4 +118,4 @@ def test_closing_the_terminal_ends_everything(command, by_people) -> None:
     command.wait_until_served()
     up.send_signal(signal.SIGHUP)
     up.wait(20)
-    assert command.processes() == []
+    command.wait_for(lambda: not command.processes(), seconds=2)
