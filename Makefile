@@ -1,7 +1,7 @@
 # Everything runs in .venv; `make run` needs only Python 3.11+ and make.
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := server learner cli migrations benchmarks tests web_assets.py
+SOURCES := server learner cli migrations benchmarks experiments tests web_assets.py
 
 .PHONY: install run test test-browser test-learning lint type format check bench clean
 

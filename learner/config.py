@@ -7,16 +7,20 @@ Paper-faithful values stay selectable; where a default differs, the comment says
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from learner.errors import LearnerError
 
 
 class ConfigError(LearnerError):
     """A configuration that cannot be used; the message is one line that says what to change."""
+
+
+# YAML reads a bare `true` as a truth value; where it is a word it is taken as one.
+_WORD = BeforeValidator(lambda value: "true" if value is True else value)
 
 
 class _Section(BaseModel):
@@ -52,7 +56,7 @@ class EnvironmentConfig(_Section):
 class AgentConfig(_Section):
     """PPO; the defaults are the Procgen recipe (Cobbe et al. 2020, train-procgen)."""
 
-    reward: Literal["learned", "true"] = Field(
+    reward: Annotated[Literal["learned", "true"], _WORD] = Field(
         "learned", description="'true' is the baseline: plain PPO on the environment's reward"
     )
     network: Literal["impala", "impala-small", "nature", "mlp"] = Field(

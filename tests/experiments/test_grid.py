@@ -1,0 +1,72 @@
+"""Grids of experiments: every cell has a config, finished ones are known, tables add up."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments import grid as grids
+from experiments.tables import collect, page, table
+from learner.config import load_config
+
+GRIDS = sorted(Path("experiments/grids").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", sorted(Path("experiments").glob("*.yaml")), ids=str)
+def test_published_configs_are_valid(path: Path) -> None:
+    assert load_config(path).total_steps > 0
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=str)
+def test_every_cell_is_a_run_of_its_own(path: Path) -> None:
+    grid, cells = grids.read_grid(path), list(grids.cells(path))
+    assert len(cells) == len(grid.seeds) * len(grid.tasks) * len(grid.variants)
+    configs = [cell.values.model_dump_json(exclude={"name"}) for cell in cells]
+    assert len(set(configs)) == len(cells)
+    assert grid.baseline in grid.variants
+    assert [c.values.agent.reward for c in cells if c.variant == "true-reward"] == [
+        "true" for _ in range(len(grid.seeds) * len(grid.tasks))
+    ]
+
+
+def finish(cell: grids.Cell, value: float) -> None:
+    outcome = {
+        "figures": {"true return, unseen levels": {"value": value}},
+        "curves": {"rollout/ep_rew_mean": [[1, 0.0], [10, value]]},
+        "labels": 700,
+        "seconds": 60.0,
+        "config": cell.values.model_dump(mode="json"),
+    }
+    cell.outcome.parent.mkdir(parents=True, exist_ok=True)
+    cell.outcome.write_text(json.dumps(outcome))
+
+
+def test_finished_cells_become_a_page_and_others_are_named(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(grids, "DATA", tmp_path / "data")
+    monkeypatch.setattr("experiments.tables.PAGES", tmp_path)
+    path = Path("experiments/grids/mujoco.yaml")
+    cells = list(grids.cells(path, "hopper/*"))
+    for cell in cells[:5]:  # of nine: all variants of seed 0, two of seed 1
+        finish(cell, {"true-reward": 1000.0, "700-labels": 900.0}.get(cell.variant, 1100.0))
+    grid = grids.read_grid(path)
+    rows = table(grid, collect(path, grid))
+    assert any("| hopper | 700-labels | 900.0 (900.0 to 900.0) | 0.90 |" in row for row in rows)
+    assert any("| hopper | 1400-labels | 1,100.0 (1 seed) | 1.10 |" in row for row in rows)
+    written = page(path).read_text()
+    assert "hopper-1400-labels-1" in written
+    assert "hopper-700-labels-1," not in written
+    assert (tmp_path / "mujoco.png").stat().st_size > 10_000
+
+
+def test_a_cell_whose_config_has_changed_is_not_finished(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(grids, "DATA", tmp_path)
+    cell = next(grids.cells(Path("experiments/grids/mujoco.yaml")))
+    assert not cell.finished()
+    finish(cell, 1.0)
+    assert cell.finished()
+    stored = json.loads(cell.outcome.read_text())
+    stored["config"]["total_steps"] += 1
+    cell.outcome.write_text(json.dumps(stored))
+    assert not cell.finished()
