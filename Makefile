@@ -1,6 +1,8 @@
 # Everything runs in .venv; `make run` needs only Python 3.11+ and make.
 PYTHON ?= python3
 BIN := .venv/bin
+# Test processes: more than cores only makes the ones with browsers and servers slower.
+PROCESSES ?= 2
 SOURCES := server learner cli migrations benchmarks experiments tests web_assets.py
 
 .PHONY: install run test test-browser test-learning lint type format check bench clean
@@ -18,7 +20,7 @@ run: install
 	$(BIN)/clipwise up
 
 test: install
-	$(BIN)/python -m pytest -m 'not learning'
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m 'not learning'
 
 test-browser: install
 	$(BIN)/python -m pytest -m browser

@@ -53,7 +53,8 @@ def options(
 def up(
     port: Port = None,
     config: Annotated[
-        Path | None, typer.Option(help="config of the first run, if there is no run yet")
+        Path | None,
+        typer.Option(help="config of the run; else the newest run for people goes on"),
     ] = None,
 ) -> None:
     """Migrate, make the first run, start server and worker, say the URL."""
@@ -79,11 +80,15 @@ def serve(
 
 
 @app.command()
-def work() -> None:
+def work(
+    first: Annotated[
+        str | None, typer.Option(help="name of the run to begin with; else the oldest")
+    ] = None,
+) -> None:
     """Start a learner worker alone; any number may run, on any hosts."""
     from cli.work import work as start
 
-    start()
+    start(first)
 
 
 @app.command()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,7 +16,8 @@ from learner.errors import LearnerError
 from learner.evaluation.estimates import Estimate
 from learner.loop import Outcome
 from learner.loop import Progress as RunProgress
-from learner.records import LEASE_SECONDS, RunRecords, Workplace
+from learner.records import LEASE_SECONDS, RunRecords, RunState, Workplace
+from learner.result import FILE, figures
 from learner.worker import train, worker_name
 from server.database import migrate
 from server.settings import load_settings
@@ -52,9 +51,7 @@ def run(config: RunConfig) -> None:
     finally:
         workplace.close()
     console.print(_table(records.name, outcome))
-    result = folder / "result.json"
-    result.write_text(json.dumps(_result(records.name, config, outcome), indent=2) + "\n")
-    console.print(str(result), soft_wrap=True)
+    console.print(str(folder / FILE), soft_wrap=True)
 
 
 def _lease(workplace: Workplace, config: RunConfig) -> RunRecords:
@@ -76,8 +73,14 @@ def _lease(workplace: Workplace, config: RunConfig) -> RunRecords:
 
 def _train(records: RunRecords, config: RunConfig) -> Outcome | None:
     """Train with a progress bar on a terminal and plain lines elsewhere."""
+    # Interrupted, it waits for the same command, not for any worker that happens to be free.
+    left = RunState.STOPPED
     if not console.is_terminal:
-        return train(records, lambda progress: console.print(_line(progress), highlight=False))
+        return train(
+            records,
+            lambda progress: console.print(_line(progress), highlight=False),
+            interrupted=left,
+        )
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console
     ) as bar:
@@ -87,6 +90,7 @@ def _train(records: RunRecords, config: RunConfig) -> Outcome | None:
             lambda progress: bar.update(
                 task, completed=progress.steps, description=_line(progress)
             ),
+            interrupted=left,
         )
 
 
@@ -109,30 +113,11 @@ def _table(name: str, outcome: Outcome) -> Table:
     table = Table(title=f"{name}: {outcome.steps:,} steps, {outcome.labels} labels")
     for column in ("", "value", "95 % interval", "n"):
         table.add_column(column, justify="left" if not column else "right")
-    for label, estimate in _figures(outcome).items():
+    for label, estimate in figures(outcome.scores).items():
         table.add_row(label, _number(estimate.value), _interval(estimate), str(estimate.n))
     table.add_row("labels used", str(outcome.labels), "", "")
     table.add_row("steps/s", f"{outcome.steps_per_second:,.0f}", "", "")
     return table
-
-
-def _figures(outcome: Outcome) -> dict[str, Estimate]:
-    """Every figure of the closing table, each baseline under what it belongs to."""
-    scores = outcome.scores
-    figures = {
-        "true return, train levels": scores.train,
-        "true return, unseen levels": scores.test,
-    }
-    if scores.reward is not None:
-        strongest = scores.reward.clock
-        figures |= {
-            "preference accuracy, unseen levels": scores.reward.accuracy.estimate,
-            "  the same pairs by clip start alone": strongest.start.estimate,
-            "  the same pairs by clip end alone": strongest.end.estimate,
-            "Spearman of predicted and true return": scores.reward.returns.spearman,
-            "  of episode length and true return": scores.reward.returns.spearman_length,
-        }
-    return figures
 
 
 def _number(value: float) -> str:
@@ -141,26 +126,3 @@ def _number(value: float) -> str:
 
 def _interval(estimate: Estimate) -> str:
     return f"{_number(estimate.low)} to {_number(estimate.high)}"
-
-
-def _result(name: str, config: RunConfig, outcome: Outcome) -> dict[str, Any]:
-    """What result.json holds."""
-    return {
-        "run": name,
-        "seed": config.seed,
-        "steps": outcome.steps,
-        "labels": outcome.labels,
-        "seconds": round(outcome.seconds, 1),
-        "steps_per_second": round(outcome.steps_per_second, 1),
-        "figures": {
-            label.strip(): {
-                "value": figure.value,
-                "low": figure.low,
-                "high": figure.high,
-                "n": figure.n,
-            }
-            for label, figure in _figures(outcome).items()
-        },
-        "metrics": outcome.metrics,
-        "config": config.model_dump(mode="json"),
-    }

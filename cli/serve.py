@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
+from cli.signals import end_with_parent
 from server.app import check_settings, open_doors
 from server.app import serve as run_server
 from server.database import Database
@@ -28,6 +29,7 @@ def serve(*, port: int | None, host: str | None = None, workers: int | None = No
         PortInUse: the port is taken.
         SettingsError: team mode without a secret, a name or an admin.
     """
+    end_with_parent()
     given = {"port": port, "host": host, "workers": workers}
     values = {name: value for name, value in given.items() if value is not None}
     settings = load_settings(**values)

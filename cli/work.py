@@ -7,20 +7,25 @@ import signal
 import sys
 
 from cli.checks import check_codec
-from cli.signals import interrupt
+from cli.signals import end_with_parent, interrupt
 from learner.records import Workplace
 from learner.worker import work as lease_and_train
 from server.settings import load_settings
 
 
-def work() -> None:
-    """Work until interrupted; an unfinished iteration is dropped and its run released."""
+def work(first: str | None = None) -> None:
+    """Work until interrupted; an unfinished iteration is dropped and its run released.
+
+    Args:
+        first: name of a run to begin with, if it waits for a worker.
+    """
+    end_with_parent()
     check_codec()
     signal.signal(signal.SIGTERM, interrupt)
     workplace = Workplace(load_settings())
     try:
         workplace.check()
-        lease_and_train(workplace)
+        lease_and_train(workplace, first)
     except KeyboardInterrupt:
         pass
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class LearnerError(Exception):
     """A run cannot go on; the message says why and what to do.
@@ -11,6 +13,18 @@ class LearnerError(Exception):
     """
 
     resumable = False
+
+
+class Unwritable(LearnerError):
+    """A folder outside the artifact store cannot be written."""
+
+    resumable = True
+
+    def __init__(self, folder: Path, error: OSError) -> None:
+        super().__init__(
+            f"cannot write to {folder}: {error.strerror}; free some space or make it writable, "
+            "then go on"
+        )
 
 
 class Diverged(LearnerError):

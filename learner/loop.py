@@ -116,6 +116,7 @@ class TrainingLoop:
         self.steps = 0
         self.version = 0
         self._unscored = latest is not None and latest.unscored
+        self._closing: Scores | None = None
         self.environments.reset()
         if checkpoint:
             self._resume(checkpoint)
@@ -147,7 +148,7 @@ class TrainingLoop:
             queue = self.records.queue()
             refuse_untrained(self.config, queue.total_labels, queue.decided_labels)
         seconds = self.control.clock() - started
-        scores = self._score(self.config.evaluation.episodes)
+        scores = self._closing or self._score(self.config.evaluation.episodes)
         return Outcome(
             steps=self.steps,
             labels=self.records.queue().total_labels,
@@ -178,7 +179,7 @@ class TrainingLoop:
         questions = self._ask(rollout, raw)
 
         self.iteration += 1
-        metrics |= self._standing(rollout.ends.size / (self.control.clock() - started))
+        metrics |= self._standing(rollout.ends.size / (self.control.clock() - started), questions)
         self._store(questions, version, metrics)
         if self._is_milestone():
             metrics |= self._score_checkpoint()
@@ -329,13 +330,19 @@ class TrainingLoop:
         return (self.iteration - 1) % self.config.evaluation.every == 0 or not self._rollout_steps()
 
     def _await_answers(self) -> None:
-        """Wait for people's first answers while there are pairs to answer; later never."""
+        """Wait for people's first answers while there are pairs to answer; later never.
+
+        One of them at least must be decided: from ties alone nothing can be fitted.
+        """
         if not self._learns or self.version or not self.asking.asked:
             return
         self.control.activity = f"awaiting the first {self._first_labels} answers"
         self.control.wait_until(
             lambda: (
-                (queue := self.records.queue()).total_labels >= self._first_labels
+                (
+                    (queue := self.records.queue()).total_labels >= self._first_labels
+                    and queue.decided_labels > 0
+                )
                 or not queue.pending + queue.open
             ),
             seconds=ANSWER_POLL_SECONDS,
@@ -353,20 +360,25 @@ class TrainingLoop:
 
     def _score_checkpoint(self) -> dict[str, float]:
         """Score and film the agent of the newest checkpoint; its pairs are out already."""
-        metrics = self._score(self.config.evaluation.interim_episodes).metrics()
+        if self._rollout_steps():
+            scores = self._score(self.config.evaluation.interim_episodes)
+        else:
+            scores = self._closing = self._score(self.config.evaluation.episodes)
+        metrics = scores.metrics()
         showing = film(self.agent, self.config, policy_step=self.steps)
         self.records.store_scores(self.steps, metrics, showing)
         self.events.write(metrics, self.steps)
         return metrics
 
-    def _standing(self, steps_per_second: float) -> dict[str, float]:
-        """Figures of the run itself."""
+    def _standing(self, steps_per_second: float, questions: list[Question]) -> dict[str, float]:
+        """Figures of the run itself, the questions of this iteration counted."""
+        answered = sum(one.answer is not None for one in questions)
         return {
             "time/fps": steps_per_second,
             "time/iterations": float(self.iteration),
             "time/total_timesteps": float(self.steps),
             "preferences/asked": float(self.asking.asked),
-            "preferences/total": float(self.records.queue().total_labels),
+            "preferences/total": float(self.records.queue().total_labels + answered),
         }
 
     # -- checkpoint and resume ----------------------------------------------------------------

@@ -15,15 +15,17 @@ from learner.preferences import PreferenceRow
 from learner.trajectories import Segment, Trajectory
 from server.artifacts import Artifacts
 from server.database import Database
+from server.errors import ArtifactDamaged, ArtifactMissing, LeaseLost, NotFound
 from server.errors import ClipwiseError as RecordsError
-from server.errors import NotFound
 from server.models import Answer, CommandKind, RunState, Strength
 from server.rules import rules_of
 from server.settings import Settings
 from server.store import metrics, people, preferences, queries, runs, trajectories, versions
 
 __all__ = [
+    "CONTENT_LOST",
     "CommandKind",
+    "LeaseLost",
     "RecordsError",
     "RunRecords",
     "RunState",
@@ -33,6 +35,9 @@ __all__ = [
 
 LEASE_SECONDS = 20.0
 """A worker that is silent for so long has lost its run."""
+
+CONTENT_LOST = (ArtifactMissing, ArtifactDamaged)
+"""A row names content that is gone or is no longer what it was."""
 
 
 def _now() -> datetime:
@@ -68,10 +73,17 @@ class Workplace:
             )
             return run.name
 
-    def has_runs(self) -> bool:
-        """Whether any run was ever made here."""
+    def run_for_people(self) -> str | None:
+        """The newest run that has not ended and whose pairs people answer; None if none is."""
         with self.database.read() as s:
-            return bool(runs.list_runs(s))
+            return next(
+                (
+                    run.name
+                    for run in (summary.run for summary in runs.list_runs(s))
+                    if run.state != RunState.FINISHED and run.config["teacher"]["kind"] == "person"
+                ),
+                None,
+            )
 
     def unfinished_run(self, config: dict[str, Any]) -> str | None:
         """The newest run of exactly this config that has not ended; None if there is none."""
@@ -86,6 +98,12 @@ class Workplace:
             if run is None:
                 return None
             return RunRecords(self, run.id, run.name, run.config, worker)
+
+    def lease_waiting(self, worker: str, name: str) -> RunRecords | None:
+        """Take the named run if it waits for a worker; not one that somebody has stopped."""
+        with self.database.read() as s:
+            waits = runs.get_run(s, name=name).state in (RunState.WAITING, RunState.RUNNING)
+        return self.lease(worker, name=name) if waits else None
 
     def kept_checkpoint(self, name: str) -> tuple[dict[str, Any], bytes]:
         """A run's config and its newest kept checkpoint; also while somebody works on it.
@@ -171,14 +189,22 @@ class RunRecords:
             return runs.take_commands(s, run_id=self.run_id, now=_now())
 
     def set_state(self, state: RunState, reason: str = "") -> None:
-        """Write the run's state and, in one line for people, why."""
+        """Write the run's state and, in one line for people, why.
+
+        Raises:
+            LeaseLost: another worker has taken the run over.
+        """
         with self._database.write() as s:
+            self._require_lease(s)
             runs.set_state(s, run_id=self.run_id, state=state, reason=reason)
 
-    def release(self) -> None:
-        """Give the run back, so that any worker can take it at once."""
+    def release(self, left: RunState = RunState.WAITING) -> None:
+        """Give the run back; one that was still running is left in the state `left`."""
         with self._database.write() as s:
-            runs.release_run(s, run_id=self.run_id, worker=self.worker, now=_now())
+            runs.release_run(s, run_id=self.run_id, worker=self.worker, now=_now(), left=left)
+
+    def _require_lease(self, s: Any) -> None:
+        runs.require_lease(s, run_id=self.run_id, worker=self.worker)
 
     # -- what an iteration reads --------------------------------------------------------------
 
@@ -233,6 +259,9 @@ class RunRecords:
         Args:
             iteration: everything the iteration made.
             teachers: settings of those who gave the answers that pairs carry.
+
+        Raises:
+            LeaseLost: another worker has taken the run over; nothing is stored.
         """
         checkpoint = self._artifacts.put(iteration.checkpoint)
         version = iteration.version
@@ -243,6 +272,7 @@ class RunRecords:
             for key, segment in segments.items()
         }
         with self._database.write() as s:
+            self._require_lease(s)
             rows = {
                 key: self._add_segment(s, segment, recipes[key])
                 for key, segment in segments.items()
@@ -290,9 +320,14 @@ class RunRecords:
         return asked
 
     def store_scores(self, steps: int, values: dict[str, float], showing: Trajectory) -> None:
-        """Add the scores of the newest checkpoint's agent, and the agent at work for its video."""
+        """Add the scores of the newest checkpoint's agent, and the agent at work for its video.
+
+        Raises:
+            LeaseLost: another worker has taken the run over; nothing is stored.
+        """
         artifact = self._artifacts.put(showing.to_bytes())
         with self._database.write() as s:
+            self._require_lease(s)
             row = versions.latest_checkpoint(s, run_id=self.run_id)
             assert row is not None, "scores come after their iteration"
             versions.set_showing(s, checkpoint_id=row.id, showing=artifact)
@@ -357,11 +392,11 @@ class RunRecords:
 
     # -- clips and videos, made off the training path -----------------------------------------
 
-    def segments_without_clip(self, limit: int) -> list[tuple[int, Segment]]:
-        """Segments that people wait to see, with their ids, in the order of the queue."""
+    def segments_without_clip(self, limit: int) -> list[int]:
+        """Ids of the segments that people wait to see, in the order of the queue."""
         with self._database.read() as s:
             found = trajectories.segments_without_clip(s, run_id=self.run_id, limit=limit)
-        return [(one.segment_id, self._read(one)) for one in found]
+            return [one.segment_id for one in found]
 
     def store_clip(self, segment_id: int, video: bytes) -> None:
         """Store a rendered clip; a pair whose two clips are there opens."""
@@ -369,11 +404,11 @@ class RunRecords:
         with self._database.write() as s:
             trajectories.set_clip(s, segment_id=segment_id, clip=name)
 
-    def agent_clips_wanted(self, limit: int) -> list[tuple[int, Segment]]:
-        """Segments that somebody wants to see as the agent does, with their ids."""
+    def agent_clips_wanted(self, limit: int) -> list[int]:
+        """Ids of the segments that somebody wants to see as the agent does."""
         with self._database.read() as s:
             found = trajectories.agent_clips_wanted(s, run_id=self.run_id, limit=limit)
-        return [(one.segment_id, self._read(one)) for one in found]
+            return [one.segment_id for one in found]
 
     def store_agent_clip(self, segment_id: int, video: bytes | None) -> None:
         """Store a segment's clip in the agent's view; None: there is nothing to be seen."""
@@ -386,16 +421,18 @@ class RunRecords:
         with self._database.write() as s:
             trajectories.clip_failed(s, segment_id=segment_id)
 
-    def checkpoint_without_video(self) -> tuple[int, Trajectory] | None:
-        """The newest kept checkpoint whose video is still to be made, and what it shows."""
+    def checkpoint_without_video(self) -> tuple[int, str] | None:
+        """The newest kept checkpoint whose video is still to be made; its id and what it shows."""
         with self._database.read() as s:
             row = versions.next_without_video(s, run_id=self.run_id)
-        if row is None or row.showing is None:
-            return None
-        return row.id, Trajectory.from_bytes(self._artifacts.get(row.showing))
+        return None if row is None or row.showing is None else (row.id, row.showing)
 
-    def store_video(self, checkpoint_id: int, video: bytes) -> None:
-        """Store the video of a checkpoint's agent."""
-        name = self._artifacts.put(video)
+    def showing(self, artifact: str) -> Trajectory:
+        """What a checkpoint's video is to show."""
+        return Trajectory.from_bytes(self._artifacts.get(artifact))
+
+    def store_video(self, checkpoint_id: int, video: bytes | None) -> None:
+        """Store the video of a checkpoint's agent; None: there is nothing to be seen."""
+        name = self._artifacts.put(video) if video else ""
         with self._database.write() as s:
             versions.set_video(s, checkpoint_id=checkpoint_id, video=name)

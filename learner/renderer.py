@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import structlog
 
 from learner.clips import render_agent_view, render_clip, render_trajectory
-from learner.records import RecordsError, RunRecords, Settings, Workplace
+from learner.records import CONTENT_LOST, RecordsError, RunRecords, Settings, Workplace
 from learner.trajectories import TrajectoryError
 
 IDLE_SECONDS = 0.2
@@ -22,6 +22,9 @@ PAUSE_SECONDS = 2.0
 
 BATCH = 2
 """Clips per look at the queue: one pair, so that the newest pair always comes next."""
+
+# One segment's own fault; everything else can still be rendered.
+UNRENDERABLE = (TrajectoryError, *CONTENT_LOST)
 
 log = structlog.get_logger()
 
@@ -83,29 +86,39 @@ def render_pending(records: RunRecords) -> bool:
     if _render_agent_views(records):
         return True
     segments = records.segments_without_clip(BATCH)
-    for segment_id, segment in segments:
+    for segment_id in segments:
         try:
-            records.store_clip(segment_id, render_clip(segment))
-        except TrajectoryError as error:
+            clip = render_clip(records.segment(segment_id))
+        except UNRENDERABLE as error:
             log.error("clip cannot be rendered", segment=segment_id, reason=str(error))
             records.clip_failed(segment_id)
-    if segments:
-        return True
+        else:
+            records.store_clip(segment_id, clip)
+    return bool(segments) or _render_video(records)
+
+
+def _render_video(records: RunRecords) -> bool:
+    """Render the newest agent's video, and whether there was one to render."""
     checkpoint = records.checkpoint_without_video()
     if checkpoint is None:
         return False
-    checkpoint_id, trajectory = checkpoint
-    records.store_video(checkpoint_id, render_trajectory(trajectory))
+    checkpoint_id, artifact = checkpoint
+    try:
+        video = render_trajectory(records.showing(artifact))
+    except UNRENDERABLE as error:
+        log.error("video cannot be rendered", checkpoint=checkpoint_id, reason=str(error))
+        video = None
+    records.store_video(checkpoint_id, video)
     return True
 
 
 def _render_agent_views(records: RunRecords) -> bool:
     """Render what somebody has just asked for, and whether there was any."""
     segments = records.agent_clips_wanted(BATCH)
-    for segment_id, segment in segments:
+    for segment_id in segments:
         try:
-            view = render_agent_view(segment)
-        except TrajectoryError as error:
+            view = render_agent_view(records.segment(segment_id))
+        except UNRENDERABLE as error:
             log.error("agent's view cannot be rendered", segment=segment_id, reason=str(error))
             view = None
         records.store_agent_clip(segment_id, view)

@@ -144,13 +144,6 @@ def window_observations(
     return rollout.observations[index], valid
 
 
-def window_actions(
-    rollout: Steps, windows: Sequence[Window], length: int | None = None
-) -> NDArray[Any]:
-    """(count, length, ...) actions taken in some windows, padded like the observations."""
-    return rollout.actions[_steps(windows, length)[0]]
-
-
 def _steps(
     windows: Sequence[Window], length: int | None
 ) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]:

@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
 import structlog
@@ -18,11 +19,15 @@ import structlog
 from learner.control import Control, Stopped
 from learner.errors import LearnerError
 from learner.loop import Outcome, Progress, TrainingLoop
-from learner.records import CommandKind, RecordsError, RunRecords, RunState, Workplace
+from learner.records import CommandKind, LeaseLost, RecordsError, RunRecords, RunState, Workplace
 from learner.renderer import rendering
+from learner.result import write_result
 
 HEARTBEAT_SECONDS = 2.0
 IDLE_SECONDS = 1.0
+FAILED_SECONDS = 5.0
+"""Between a failure of the database and the next try."""
+
 LOST = "another worker has taken the run over"
 
 log = structlog.get_logger()
@@ -33,29 +38,44 @@ def worker_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
-def work(workplace: Workplace) -> NoReturn:
-    """Lease runs and train them, one after the other, until interrupted."""
+def work(workplace: Workplace, first: str | None = None) -> NoReturn:
+    """Lease runs and train them, one after the other, until interrupted.
+
+    Args:
+        workplace: where the runs are.
+        first: name of a run to begin with, if it is free and wants to go on.
+    """
     name = worker_name()
     while True:
-        records = workplace.lease(name)
-        if records is None:
-            time.sleep(IDLE_SECONDS)
-            continue
-        log.info("run leased", run=records.name, worker=name)
         try:
+            records = (workplace.lease_waiting(name, first) if first else None) or workplace.lease(
+                name
+            )
+            first = None
+            if records is None:
+                time.sleep(IDLE_SECONDS)
+                continue
+            log.info("run leased", run=records.name, worker=name)
             train(records)
         except LearnerError as error:
-            log.error("run cannot go on", run=records.name, reason=str(error))
+            log.error("run cannot go on", reason=str(error))
+        except RecordsError as error:
+            log.error("the database or the artifacts fail; trying again", reason=str(error))
+            time.sleep(FAILED_SECONDS)
 
 
 def train(
-    records: RunRecords, report: Callable[[Progress], None] = lambda _: None
+    records: RunRecords,
+    report: Callable[[Progress], None] = lambda _: None,
+    *,
+    interrupted: RunState = RunState.WAITING,
 ) -> Outcome | None:
     """Train one leased run to its end.
 
     Args:
         records: the run, leased by this process.
         report: told of every finished iteration.
+        interrupted: the state in which the run is left if this process is told to end.
 
     Returns:
         What the run came to, or None if it was stopped or taken over.
@@ -66,30 +86,36 @@ def train(
     control = Control()
     try:
         with Heartbeat(records, control), rendering(records):
-            outcome = TrainingLoop(records, control, report).run()
+            loop = TrainingLoop(records, control, report)
+            outcome = loop.run()
+            # Before the run is called finished: what cannot be written is tried again.
+            write_result(records.folder, records.name, loop.config, outcome)
         records.set_state(RunState.FINISHED)
         return outcome
-    except Stopped as stopped:
-        log.info("run left", run=records.name, reason=str(stopped))
+    except (Stopped, LeaseLost) as left:
+        log.info("run left", run=records.name, reason=str(left))
         return None
     except LearnerError as error:
         # Somebody can mend it and press resume; nothing stored is overwritten meanwhile.
-        records.set_state(RunState.PAUSED if error.resumable else RunState.FAILED, str(error))
+        with suppress(LeaseLost):
+            records.set_state(RunState.PAUSED if error.resumable else RunState.FAILED, str(error))
         raise
     except RecordsError as error:
         # A full disk, say; if even this cannot be stored, the lease runs out by itself.
-        records.set_state(RunState.PAUSED, str(error))
+        with suppress(LeaseLost):
+            records.set_state(RunState.PAUSED, str(error))
         raise
     except Exception as error:
         # The boundary of the learner's process: recorded for people, then raised for the log.
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{os.path.basename(last.filename)}:{last.lineno}"
-        records.set_state(
-            RunState.FAILED, f"{type(error).__name__} at {place}; the worker's log says more"
-        )
+        with suppress(LeaseLost):
+            records.set_state(
+                RunState.FAILED, f"{type(error).__name__} at {place}; the worker's log says more"
+            )
         raise
     finally:
-        records.release()
+        records.release(interrupted)
 
 
 class Heartbeat:
@@ -113,8 +139,10 @@ class Heartbeat:
         try:
             while not self._ended.wait(HEARTBEAT_SECONDS):
                 self._obey(self._records.heartbeat(self._control.activity))
-        except RecordsError as error:
-            # Without a heartbeat another worker will take the run: leave it to that one.
+        except Exception as error:
+            # The boundary of the thread. Without a heartbeat another worker will take the run,
+            # so whatever the reason, this one must not train on.
+            log.error("heartbeat lost", run=self._records.name, reason=str(error))
             self._control.stop(str(error))
 
     def _obey(self, commands: list[CommandKind] | None) -> None:

@@ -20,6 +20,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from server.errors import DatabaseError, DatabaseVersionError
@@ -39,7 +40,7 @@ def make_engine(url: str) -> Engine:
             return _sqlite_engine(url, parsed.database)
         if parsed.get_backend_name() == "postgresql":
             return create_engine(
-                url, pool_pre_ping=True, pool_size=5, max_overflow=15, hide_parameters=True
+                url, pool_pre_ping=True, pool_size=5, max_overflow=35, hide_parameters=True
             )
     except ModuleNotFoundError as error:
         raise DatabaseError(
@@ -137,6 +138,8 @@ class Database:
         """Turn what only an operator can put right into one line."""
         try:
             yield
+        except PoolTimeout as error:
+            raise DatabaseError(f"{self._where}: too many requests at once; try again") from error
         except DBAPIError as error:
             reason = _reason(error)
             if reason is None:
@@ -223,6 +226,12 @@ _SQLITE_REASONS = {
     sqlite3.SQLITE_CORRUPT: "it is damaged; restore it from a backup",
 }
 
+_POSTGRESQL_REASONS = {
+    "53100": "its disk is full; free some space",
+    "40P01": "two changes were in each other's way; try again",
+    "40001": "two changes were in each other's way; try again",
+}
+
 
 def _reason(error: DBAPIError) -> str | None:
     """Why the database cannot be used, or None where the program itself is at fault."""
@@ -230,8 +239,8 @@ def _reason(error: DBAPIError) -> str | None:
     if isinstance(original, sqlite3.Error):
         return _SQLITE_REASONS.get(getattr(original, "sqlite_errorcode", 0) & 0xFF)
     state = getattr(original, "sqlstate", None)
-    if state == "53100":
-        return "its disk is full; free some space"
+    if state in _POSTGRESQL_REASONS:
+        return _POSTGRESQL_REASONS[state]
     if error.connection_invalidated or (state is None and isinstance(error, OperationalError)):
         return f"cannot be reached ({str(original).splitlines()[0]}); check the server and the URL"
     return None

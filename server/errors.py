@@ -1,7 +1,8 @@
 """Errors that carry an HTTP status; one handler turns them into a page or JSON.
 
     ClipwiseError
-      Invalid 422 · Unauthorized 401 · Forbidden 403 · NotFound 404 · Conflict 409 · TooLarge 413
+      Invalid 422 · Unauthorized 401 · Forbidden 403 · NotFound 404 · TooLarge 413
+      Conflict 409 (LeaseLost)
       TooMany 429 · ArtifactMissing 404 · ArtifactDamaged 500 · StorageError 507
       DatabaseError 503 · DatabaseVersionError 503 · SettingsError 500
 
@@ -51,6 +52,10 @@ class Conflict(ClipwiseError):
     """It contradicts what is stored already."""
 
     status = 409
+
+
+class LeaseLost(Conflict):
+    """Another worker has taken the run over; what this one made of it no longer counts."""
 
 
 class TooLarge(ClipwiseError):

@@ -262,7 +262,7 @@ def read_videos(s: Session, *, run_id: int) -> tuple[Video, ...]:
     """The newest videos of the agent, newest first."""
     rows = s.scalars(
         select(Checkpoint)
-        .where(Checkpoint.run_id == run_id, Checkpoint.video.is_not(None))
+        .where(Checkpoint.run_id == run_id, Checkpoint.video != "")
         .order_by(Checkpoint.iteration.desc())
         .limit(NEWEST_VIDEOS)
     )

@@ -20,7 +20,7 @@ class Accuracy:
     """Share of decided pairs ordered as labelled.
 
     Attributes:
-        estimate: the share with its Wilson interval; `n` counts decided pairs.
+        estimate: the share with its Wilson interval; `n` counts independent decided pairs.
         ties: pairs labelled as ties (or anything else undecided), which are left out.
     """
 
@@ -52,12 +52,12 @@ class ClockAccuracy:
         return self.strongest > CLOCK_LIMIT
 
 
-def wilson(successes: float, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def wilson(successes: float, n: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Wilson's score interval of a share (Wilson 1927).
 
     Args:
         successes: how many of n, at most n; half successes are allowed.
-        n: trials; 0 gives the whole of [0, 1].
+        n: trials, or as many as they are worth; 0 gives the whole of [0, 1].
         confidence: of the interval.
     """
     assert 0 <= successes <= n, (successes, n)
@@ -73,7 +73,11 @@ def wilson(successes: float, n: int, confidence: float = CONFIDENCE) -> tuple[fl
 
 
 def preference_accuracy(
-    differences: ArrayLike, targets: ArrayLike, confidence: float = CONFIDENCE
+    differences: ArrayLike,
+    targets: ArrayLike,
+    confidence: float = CONFIDENCE,
+    *,
+    episodes: int | None = None,
 ) -> Accuracy:
     """Share of decided pairs that a predictor orders as labelled.
 
@@ -82,6 +86,11 @@ def preference_accuracy(
             is a guess, and counts half.
         targets: (pairs,) probability that the first is better: 1, 0, or 0.5 for a tie.
         confidence: of the interval.
+        episodes: from how many the pairs were drawn, each pair of two different ones, each
+            episode many times; None where no two pairs share one. Such pairs depend on each
+            other: their share is a U-statistic of order 2, whose variance is at most that of
+            `episodes` / 2 pairs that share nothing (Hoeffding 1948, section 5), and the interval
+            is that of so many.
     """
     predicted = np.sign(np.asarray(differences, dtype=np.float64))
     labelled = np.sign(np.asarray(targets, dtype=np.float64) - 0.5)
@@ -90,13 +99,21 @@ def preference_accuracy(
     decided = labelled != 0
     n = int(decided.sum())
     correct = float(((1.0 + predicted * labelled) / 2.0)[decided].sum())
-    low, high = wilson(correct, n, confidence)
     value = correct / n if n else float("nan")
-    return Accuracy(Estimate(value, low, high, n), ties=len(labelled) - n)
+    independent = float(n)
+    if episodes is not None and n:
+        independent = min(independent, episodes / 2 * n / len(labelled))
+    low, high = wilson(value * independent if n else 0.0, independent, confidence)
+    return Accuracy(Estimate(value, low, high, round(independent)), ties=len(labelled) - n)
 
 
 def clock_accuracy(
-    starts: ArrayLike, lengths: ArrayLike, targets: ArrayLike, confidence: float = CONFIDENCE
+    starts: ArrayLike,
+    lengths: ArrayLike,
+    targets: ArrayLike,
+    confidence: float = CONFIDENCE,
+    *,
+    episodes: int | None = None,
 ) -> ClockAccuracy:
     """Accuracy of start time, end time and length as lone predictors of the labels.
 
@@ -105,11 +122,13 @@ def clock_accuracy(
         lengths: (pairs, 2) steps of each segment.
         targets: (pairs,) probability that the first is better.
         confidence: of the intervals.
+        episodes: as in `preference_accuracy`.
     """
     start = np.asarray(starts, dtype=np.float64).reshape(-1, 2)
     length = np.asarray(lengths, dtype=np.float64).reshape(-1, 2)
 
     def alone(values: Floats) -> Accuracy:
-        return preference_accuracy(values[:, 0] - values[:, 1], targets, confidence)
+        differences = values[:, 0] - values[:, 1]
+        return preference_accuracy(differences, targets, confidence, episodes=episodes)
 
     return ClockAccuracy(start=alone(start), end=alone(start + length), length=alone(length))

@@ -138,8 +138,10 @@ def judge(episodes: Episodes, config: SegmentConfig, rng: np.random.Generator) -
     difference = true[:, 0] - true[:, 1]
     targets = 0.5 + 0.5 * np.sign(difference)
     return RewardScores(
-        accuracy=preference_accuracy(predicted[:, 0] - predicted[:, 1], targets),
-        clock=clock_accuracy(starts, lengths, targets),
+        accuracy=preference_accuracy(
+            predicted[:, 0] - predicted[:, 1], targets, episodes=len(episodes.lengths)
+        ),
+        clock=clock_accuracy(starts, lengths, targets, episodes=len(episodes.lengths)),
         returns=return_correlations(
             episodes.predicted_returns,
             episodes.returns,

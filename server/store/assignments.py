@@ -202,18 +202,6 @@ def renew(
     return views(s, [assignment_id])[0]
 
 
-def give_back(s: Session, *, assignment_id: int, person_id: int, now: datetime) -> None:
-    """Let others have a pair; harmless if it is closed.
-
-    Raises:
-        NotFound, Forbidden: no such assignment, or somebody else's.
-    """
-    assignment, _ = _own(s, assignment_id, person_id)
-    if assignment.closed_at is None:
-        assignment.closed_at = now
-        s.flush()
-
-
 def skip(s: Session, *, assignment_id: int, person_id: int, now: datetime) -> None:
     """Pass a pair over, as the run's rules allow; a repeated skip changes nothing.
 

@@ -44,7 +44,7 @@ class Pulse:
 
 def pulse(s: Session, *, run_id: int) -> Pulse | None:
     """The run's pulse; None if there is no such run."""
-    videos = select(Checkpoint.id).where(Checkpoint.run_id == run_id, Checkpoint.video.is_not(None))
+    videos = select(Checkpoint.id).where(Checkpoint.run_id == run_id, Checkpoint.video != "")
     asked = select(func.max(Command.id)).where(Command.run_id == run_id, Command.taken_at.is_(None))
     row = s.execute(
         select(

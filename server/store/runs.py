@@ -11,7 +11,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
-from server.errors import Conflict, NotFound
+from server.errors import Conflict, LeaseLost, NotFound
 from server.models import Command, CommandKind, Metric, Preference, Run, RunState
 from server.store.preferences import given
 
@@ -175,10 +175,23 @@ def heartbeat(
     return renewed is not None
 
 
-def release_run(s: Session, *, run_id: int, worker: str, now: datetime) -> bool:
+def require_lease(s: Session, *, run_id: int, worker: str) -> None:
+    """Hold the run's row until the transaction ends, so that no other worker can take it.
+
+    Raises:
+        LeaseLost: the run is no longer this worker's.
+    """
+    if _locked(s, run_id).worker != worker:
+        raise LeaseLost("another worker has taken the run over")
+
+
+def release_run(
+    s: Session, *, run_id: int, worker: str, now: datetime, left: RunState = RunState.WAITING
+) -> bool:
     """End a worker's lease; False if it had none.
 
-    A running run waits for its next worker. Commands that came too late for this one take effect.
+    A running run is left in the state `left`: it waits for its next worker, or for whoever asks
+    for it. Commands that came too late for this worker take effect.
     """
     run = _locked(s, run_id)
     if run.worker != worker:
@@ -187,7 +200,7 @@ def release_run(s: Session, *, run_id: int, worker: str, now: datetime) -> bool:
     run.lease_expires_at = None
     run.activity = ""
     if run.state is RunState.RUNNING:
-        run.state = RunState.WAITING
+        run.state = left
     for kind in take_commands(s, run_id=run_id, now=now):
         _apply(run, kind)
     s.flush()

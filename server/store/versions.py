@@ -63,7 +63,7 @@ def add_checkpoint(
     kept: bool,
     now: datetime,
 ) -> tuple[Checkpoint, list[str]]:
-    """Add a checkpoint in place of the earlier ones that are not kept, and of its own iteration's.
+    """Add a checkpoint in place of earlier ones that are not kept, and of its own iteration's.
 
     Returns:
         The checkpoint, and the artifacts that no row names any more; delete them after the commit.
@@ -73,7 +73,8 @@ def add_checkpoint(
             delete(Checkpoint)
             .where(
                 Checkpoint.run_id == run_id,
-                Checkpoint.kept.is_(False) | (Checkpoint.iteration == iteration),
+                (Checkpoint.kept.is_(False) & (Checkpoint.iteration < iteration))
+                | (Checkpoint.iteration == iteration),
             )
             .returning(Checkpoint.artifact)
             .execution_options(synchronize_session=False)
@@ -163,6 +164,6 @@ def get_video(s: Session, *, checkpoint_id: int) -> str:
         NotFound: no such checkpoint, or it has no video.
     """
     video = s.scalar(select(Checkpoint.video).where(Checkpoint.id == checkpoint_id))
-    if video is None:
+    if not video:  # none yet, or it could not be made
         raise NotFound(f"checkpoint {checkpoint_id} has no video")
     return video

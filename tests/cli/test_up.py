@@ -113,6 +113,34 @@ def test_a_renderer_or_worker_that_died_is_started_again(command, by_people) -> 
     assert "the worker ended; starting it again" in out
 
 
+def test_killed_it_takes_server_worker_and_renderer_along(command, by_people) -> None:
+    up = command.start("up", "--config", by_people)
+    command.wait_until_served()
+    command.wait_for(lambda: command.processes("work"))
+    up.kill()
+    up.wait(5)
+    command.wait_for(lambda: not command.processes(), seconds=30)
+
+
+def test_a_run_without_people_or_of_another_config_is_not_gone_on_with(command, by_people) -> None:
+    run = command.start("run", by_people, "name=tiny", "teacher.kind=synthetic")
+    command.wait_for(lambda: " steps/s" in command.printed(run)[0])
+    run.send_signal(signal.SIGINT)
+    run.wait(20)
+    command.start("up", "--config", by_people)
+    command.wait_until_served()
+    command.wait_for(lambda: any(one["state"] == "running" for one in command.ask("/api/v1/runs")))
+    states = {one["name"]: one["state"] for one in command.ask("/api/v1/runs")}
+    assert states == {"tiny": "stopped", "people": "running"}
+
+
+def test_it_starts_behind_a_proxy(command, by_people, monkeypatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
+    up = command.start("up", "--config", by_people)
+    command.wait_for(lambda: "running at" in command.printed(up)[0])
+
+
 def test_closing_the_terminal_ends_everything(command, by_people) -> None:
     up = command.start("up", "--config", by_people)
     command.wait_until_served()

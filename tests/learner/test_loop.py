@@ -195,7 +195,7 @@ def test_the_loop_waits_for_the_first_answers_and_fits_what_was_not_undone(
     trainer = threading.Thread(target=lambda: outcomes.append(loop.run()), daemon=True)
     trainer.start()
     assert first.wait(60)
-    for segment_id, _ in records.segments_without_clip(100):
+    for segment_id in records.segments_without_clip(100):
         records.store_clip(segment_id, b"not looked at here")
     labeller = Labeller(workplace, records.run_id)
     labeller.answer("left", "1")

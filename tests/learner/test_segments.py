@@ -11,7 +11,6 @@ from learner.segments import (
     Window,
     draw_windows,
     to_segment,
-    window_actions,
     window_observations,
 )
 from learner.trajectories import digest
@@ -132,13 +131,12 @@ def test_draws_are_reproducible_and_distinct():
     assert draw[0] != draw_windows(played, 20, config(), np.random.default_rng(6))
 
 
-def test_observations_and_actions_of_windows_with_padding():
+def test_observations_of_windows_with_padding():
     played = rollout([[20, 100], [100]], 40)
     windows = [Window(1, 3, 4), Window(0, 18, 2)]
     observations, valid = window_observations(played, windows)
     assert observations[..., 0].tolist() == [[1003, 1004, 1005, 1006], [18, 19, 19, 19]]
     assert valid.tolist() == [[True] * 4, [True, True, False, False]]
-    assert window_actions(played, windows).tolist() == [[3, 4, 5, 6], [18, 19, 19, 19]]
     assert window_observations(played, windows, length=6)[0].shape == (2, 6, 1)
     assert window_observations(played, [], length=6)[0].shape == (0, 6, 1)
 

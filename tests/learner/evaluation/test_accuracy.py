@@ -81,3 +81,20 @@ def test_a_set_of_ties_has_no_clock() -> None:
     clock = clock_accuracy([[0, 5]], [[25, 25]], [0.5])
     assert clock.strongest == 0.5
     assert not clock.leaks
+
+
+def test_pairs_that_share_episodes_count_as_no_more_than_the_episodes_can_tell() -> None:
+    """A predictor without skill, one value per episode: 95 % intervals hold 0.5 often enough."""
+    held = {"as if independent": 0, "by episodes": 0}
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        first = rng.integers(100, size=1000)
+        other = (first + rng.integers(1, 100, size=1000)) % 100
+        predicted, solved = rng.normal(size=100), rng.random(100) < 0.4
+        targets = 0.5 + 0.5 * (solved[first].astype(float) - solved[other])
+        differences = predicted[first] - predicted[other]
+        for name, episodes in (("as if independent", None), ("by episodes", 100)):
+            found = preference_accuracy(differences, targets, episodes=episodes).estimate
+            held[name] += found.low <= 0.5 <= found.high
+    assert held["as if independent"] / 200 < 0.85
+    assert held["by episodes"] / 200 >= 0.95

@@ -166,18 +166,6 @@ def test_renewal_keeps_a_pair(scene: Scene) -> None:
         assignments.renew(s, assignment_id=pair.id, person_id=ada, now=scene.now, seconds=120)
 
 
-def test_a_pair_given_back_goes_to_others_at_once(scene: Scene) -> None:
-    scene.ask()
-    ada, bob = scene.person("ada"), scene.person("bob")
-    (pair,) = scene.next(ada)
-    for _ in range(2):
-        with scene.write() as s:
-            assignments.give_back(s, assignment_id=pair.id, person_id=ada, now=scene.now)
-    assert len(scene.next(bob)) == 1
-    with scene.write() as s, pytest.raises(Conflict, match="closed"):
-        assignments.renew(s, assignment_id=pair.id, person_id=ada, now=scene.now, seconds=120)
-
-
 def test_nobody_gets_a_pair_twice_that_wants_several_answers(scene: Scene) -> None:
     scene.ask(answers_wanted=2)
     ada, bob = scene.person("ada"), scene.person("bob")
@@ -301,22 +289,6 @@ def test_an_answer_is_taken_back_once_and_by_its_giver(scene: Scene) -> None:
         scene.undo(ada, "u2", preference_id=answer.id)
     with pytest.raises(NotFound):
         scene.undo(ada, "u3", preference_id=999)
-
-
-def test_an_answer_to_a_pair_given_back_and_given_again_can_be_undone(scene: Scene) -> None:
-    scene.ask()
-    person = scene.person("ada")
-    (first,) = scene.next(person)
-    with scene.write() as s:
-        assignments.give_back(s, assignment_id=first.id, person_id=person, now=scene.now)
-    (second,) = scene.next(person)
-    assert second.id != first.id
-    scene.submit(first, "left")
-    with pytest.raises(Conflict, match="answered already"):
-        scene.submit(second, "left")
-    _, pair = scene.undo(person, "u")
-    assert pair is not None
-    assert [one.id for one in scene.next(person, count=2)] == [pair.id] == [first.id]
 
 
 def test_undo_of_a_pair_set_aside_brings_nothing_back(scene: Scene) -> None:
