@@ -12,6 +12,9 @@ from learner.records import Workplace
 from learner.worker import work as lease_and_train
 from server.settings import load_settings
 
+NICENESS = 10
+"""People wait for the server; nobody waits for the learner by the second."""
+
 
 def work(first: str | None = None) -> None:
     """Work until interrupted; an unfinished iteration is dropped and its run released.
@@ -21,6 +24,7 @@ def work(first: str | None = None) -> None:
     """
     end_with_parent()
     check_codec()
+    os.nice(NICENESS)
     signal.signal(signal.SIGTERM, interrupt)
     workplace = Workplace(load_settings())
     try:

@@ -65,7 +65,6 @@ def _keep(records: RunRecords, ended: threading.Event) -> None:
 def _render_forever(settings: Settings, name: str, run_id: int, parent: int) -> None:
     """Look for work until terminated or orphaned."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which ends us
-    os.nice(5)
     workplace = Workplace(settings)
     records = RunRecords(workplace, run_id, name, {}, "renderer")
     while os.getppid() == parent:

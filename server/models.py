@@ -92,10 +92,7 @@ class RunState(StrEnum):
 
 
 class Role(StrEnum):
-    """What a person may do; each may do what those before may.
-
-    annotators label; researchers see and steer runs; admins manage accounts.
-    """
+    """What a person may do (label; see and steer runs; accounts), and what those before may."""
 
     ANNOTATOR = "annotator"
     RESEARCHER = "researcher"
@@ -292,8 +289,9 @@ class Assignment(Base):
     """A query given to one person: which side a is on, and until when it is theirs."""
 
     __tablename__ = "assignments"
-    __table_args__ = (
+    __table_args__ = (  # both columns, or SQLite reads all that a person ever held
         Index("ix_assignments_query_id_open", "query_id", "closed_at", "expires_at"),
+        Index("ix_assignments_query_id_person_id", "query_id", "person_id"),
         Index(
             "uq_assignments_open_query_id_person_id",
             "query_id",
@@ -324,12 +322,14 @@ class Preference(Base):
     __table_args__ = (
         UniqueConstraint("teacher_id", "submission_key"),
         Index("ix_preferences_run_id_id", "run_id", "id"),
+        Index("ix_preferences_query_id_teacher_id", "query_id", "teacher_id"),
+        Index("ix_preferences_teacher_id_run_id_id", "teacher_id", "run_id", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))
-    query_id: Mapped[int] = mapped_column(ForeignKey("queries.id"), index=True)
-    teacher_id: Mapped[int] = mapped_column(ForeignKey("teachers.id"), index=True)
+    query_id: Mapped[int] = mapped_column(ForeignKey("queries.id"))
+    teacher_id: Mapped[int] = mapped_column(ForeignKey("teachers.id"))
     assignment_id: Mapped[int | None] = mapped_column(ForeignKey("assignments.id"), index=True)
     purpose: Mapped[Purpose] = mapped_column(_enum(Purpose), default=Purpose.ORDINARY)
     answer: Mapped[Answer] = mapped_column(_enum(Answer))

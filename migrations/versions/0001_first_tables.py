@@ -381,6 +381,9 @@ def upgrade() -> None:
             "ix_assignments_query_id_open", ["query_id", "closed_at", "expires_at"], unique=False
         )
         batch_op.create_index(
+            "ix_assignments_query_id_person_id", ["query_id", "person_id"], unique=False
+        )
+        batch_op.create_index(
             "uq_assignments_open_query_id_person_id",
             ["query_id", "person_id"],
             unique=True,
@@ -456,6 +459,10 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_preferences_assignment_id"), ["assignment_id"], unique=False
         )
-        batch_op.create_index(batch_op.f("ix_preferences_query_id"), ["query_id"], unique=False)
+        batch_op.create_index(
+            "ix_preferences_query_id_teacher_id", ["query_id", "teacher_id"], unique=False
+        )
         batch_op.create_index("ix_preferences_run_id_id", ["run_id", "id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_preferences_teacher_id"), ["teacher_id"], unique=False)
+        batch_op.create_index(
+            "ix_preferences_teacher_id_run_id_id", ["teacher_id", "run_id", "id"], unique=False
+        )

@@ -7,15 +7,13 @@ from datetime import datetime
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
-from server.models import Assignment, Preference, Purpose, Query, Run, UtcDateTime
+from server.models import Assignment, Purpose, Query, Run, UtcDateTime
+from server.store.labels import count_labels
 from server.store.locks import lock_answers
-from server.store.preferences import given
 
 _NEAR = 200
 """Labels from the end of the budget; further away it cannot be overdrawn by anybody."""
 
-_ROWS = select(func.count()).where(Preference.run_id == bindparam("run_id"))
-_LABELS = select(func.count()).where(Preference.run_id == bindparam("run_id"), given())
 _LEASED = (
     select(func.count())
     .select_from(Assignment)
@@ -34,10 +32,10 @@ def pairs_left(s: Session, *, run: Run, now: datetime) -> int:
 
     Near the end of the budget this makes others who ask wait until the transaction ends.
     """
-    rows = s.scalar(_ROWS, {"run_id": run.id}) or 0  # never less than the labels, and quickly read
-    if rows + _NEAR < run.label_budget:
-        return run.label_budget - rows
+    left = run.label_budget - count_labels(s, run_id=run.id)
+    if left > _NEAR:
+        return left
     lock_answers(s, run.id)
-    labels = s.scalar(_LABELS, {"run_id": run.id}) or 0
+    labels = count_labels(s, run_id=run.id)
     leased = s.scalar(_LEASED, {"run_id": run.id, "now": now}) or 0
     return max(0, run.label_budget - labels - leased)

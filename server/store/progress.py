@@ -10,7 +10,8 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from server.models import Preference, Purpose, Run, Teacher, UtcDateTime
-from server.store.preferences import effective, given
+from server.store.labels import count_labels
+from server.store.preferences import effective
 
 _OWN = (
     Preference.run_id == bindparam("run_id"),
@@ -19,17 +20,11 @@ _OWN = (
     Preference.purpose != Purpose.PRACTICE,
     effective(),
 )
-_LABELS = (
-    select(func.count())
-    .select_from(Preference)
-    .where(Preference.run_id == bindparam("run_id"), given())
-    .scalar_subquery()
-)
 _BUDGET = select(Run.label_budget).where(Run.id == bindparam("run_id")).scalar_subquery()
 _COUNTS = select(
     func.count(),
     func.count().filter(Preference.created_at >= bindparam("midnight", type_=UtcDateTime())),
-    _BUDGET - _LABELS,
+    _BUDGET,
 ).where(*_OWN)
 _SECONDS = (
     select(Preference.seconds)
@@ -60,11 +55,11 @@ def progress(s: Session, *, run_id: int, person_id: int, now: datetime) -> Progr
     """What a person has done in a run, and what the run still wants."""
     who = {"run_id": run_id, "person_id": person_id}
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    total, today, left = s.execute(_COUNTS, {**who, "midnight": midnight}).one()
+    total, today, budget = s.execute(_COUNTS, {**who, "midnight": midnight}).one()
     seconds = [value for value in s.scalars(_SECONDS, who) if value is not None]
     return Progress(
         today=today,
         total=total,
         median_seconds=statistics.median(seconds) if seconds else None,
-        left=max(0, left or 0),
+        left=max(0, budget - count_labels(s, run_id=run_id)),
     )

@@ -44,9 +44,11 @@ _LEASES = (
 )
 ANSWERED_BY_PERSON = (
     select(Preference.id)
-    .join(Teacher, Teacher.id == Preference.teacher_id)
     .where(
-        Preference.query_id == Query.id, Teacher.person_id == bindparam("person_id"), effective()
+        Preference.query_id == Query.id,
+        Preference.teacher_id
+        == select(Teacher.id).where(Teacher.person_id == bindparam("person_id")).scalar_subquery(),
+        effective(),
     )
     .correlate(Query)
     .exists()
@@ -76,8 +78,19 @@ _FREE = select(Query.id).where(
     Query.state == QueryState.OPEN,
     Query.answers_wanted > _ANSWERS + _LEASES,
 )
+_IN_HANDS = (  # read once; counted for each open query it would cost ten times as much
+    select(Assignment.query_id, func.count().label("leases"))
+    .where(
+        Assignment.purpose == Purpose.ORDINARY,
+        Assignment.closed_at.is_(None),
+        Assignment.expires_at >= bindparam("now", type_=UtcDateTime()),
+    )
+    .group_by(Assignment.query_id)
+    .subquery()
+)
 _CANDIDATE = (
     select(Query.id)
+    .outerjoin(_IN_HANDS, _IN_HANDS.c.query_id == Query.id)
     .where(
         Query.run_id == bindparam("run_id"),
         Query.state == QueryState.OPEN,
@@ -86,7 +99,8 @@ _CANDIDATE = (
         ~HELD_BY_PERSON,
         ~ANSWERED_BY_PERSON,
         or_(~SKIPPED_BY_PERSON, bindparam("skipped_too")),
-        Query.answers_wanted > _ANSWERS + _LEASES,
+        Query.answers_wanted > func.coalesce(_IN_HANDS.c.leases, 0),
+        Query.answers_wanted > _ANSWERS + func.coalesce(_IN_HANDS.c.leases, 0),
     )
     .order_by(SKIPPED_BY_PERSON, Query.iteration.desc(), Query.priority.desc(), Query.id)
     .limit(1)
