@@ -145,6 +145,39 @@ def export_demonstrations(
     start(folder, dataset)
 
 
+@exports.command("preferences")
+def export_preferences(
+    name: RunName,
+    out: Annotated[Path, typer.Option(help="file ending in .csv, .jsonl or .parquet")],
+    names: Annotated[bool, typer.Option(help="people's names, not pseudonyms")] = False,
+) -> None:
+    """Write every answer of a run, one row each, also while people label."""
+    from cli.preferences import export_answers as start
+
+    start(name, out, names=names)
+
+
+@exports.command("clips")
+def export_clips(
+    name: RunName, out: Annotated[Path, typer.Option(help="zip file, replaced if it is there")]
+) -> None:
+    """Write every clip of a run into a zip archive."""
+    from cli.preferences import export_clips as start
+
+    start(name, out)
+
+
+@imports.command("preferences")
+def import_preferences(
+    name: RunName,
+    file: Annotated[Path, typer.Argument(help="as `clipwise export preferences` writes it")],
+) -> None:
+    """Store answers to a run's clips that were given elsewhere; all rows or none."""
+    from cli.preferences import import_answers as start
+
+    start(name, file)
+
+
 @imports.command("demonstrations")
 def import_demonstrations(
     dataset: Annotated[str, typer.Argument(help="id of a local Minari data set")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,6 +29,7 @@ from server.routes import (
     answers,
     api,
     checks,
+    exchange,
     health,
     label,
     login,
@@ -42,6 +44,9 @@ from server.store import people
 
 BODY_LIMIT = 64_000
 """Bytes; answers and forms are far smaller."""
+IMPORTS = re.compile(r"/api/v1/runs/[^/]+/preferences")
+FILE_LIMIT = 64_000_000
+"""Bytes of an imported file: about 100,000 answers; the command takes larger ones."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -84,14 +89,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             Middleware(SecurityHeaders),
             Middleware(HostCheck, names=settings.host_names),
             Middleware(CrossSiteCheck),
-            Middleware(BodyCap, limit=BODY_LIMIT),
+            Middleware(BodyCap, limit=BODY_LIMIT, files=IMPORTS, file_limit=FILE_LIMIT),
         ],
     )
     app.state.stop = stop
     install(app)
     app.include_router(health.router)
-    for routes in (api, answers, checks, media, label, login, account, accounts, runs):
+    for routes in (api, answers, checks, exchange, media, label, login, account, accounts, runs):
         app.include_router(routes.router, dependencies=[Depends(authorise)])
+    app.include_router(exchange.pages, dependencies=[Depends(authorise)])
     app.mount(f"/static/{version}", VersionedFiles(directory=WEB / "static"), name="static")
     return app
 

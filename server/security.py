@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -127,20 +128,26 @@ class CrossSiteCheck:
 
 
 class BodyCap:
-    """Refuse bodies over the cap, announced or not."""
+    """Refuse bodies over the cap, announced or not; a larger one holds where files are taken."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(
+        self, app: ASGIApp, limit: int, files: re.Pattern[str] | None = None, file_limit: int = 0
+    ) -> None:
         self.app = app
         self.limit = limit
+        self.files = files
+        self.file_limit = file_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse with 413 before the body is read, or as soon as it has grown too long."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        message = f"The body is larger than {self.limit // 1000} kB."
+        takes_file = self.files is not None and self.files.fullmatch(scope["path"])
+        limit = self.file_limit if takes_file else self.limit
+        message = f"The body is larger than {limit // 1000} kB."
         announced = Headers(scope=scope).get("content-length", "0")
-        if not announced.isdecimal() or int(announced[:20]) > self.limit:
+        if not announced.isdecimal() or int(announced[:20]) > limit:
             await _refuse(scope, receive, send, 413, message)
             return
         received = 0
@@ -149,7 +156,7 @@ class BodyCap:
             nonlocal received
             part = await receive()
             received += len(part.get("body", b""))
-            if received > self.limit:
+            if received > limit:
                 raise HTTPException(413, message)
             return part
 

@@ -1,0 +1,313 @@
+"""Answers of a run out of the database as rows, and rows of a file into it, all or none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, aliased
+
+from server.answer_files import BATCH, AnswerRow, Refused
+from server.models import (
+    Answer,
+    Preference,
+    Purpose,
+    Query,
+    QueryState,
+    Run,
+    Segment,
+    Teacher,
+    TeacherKind,
+    Trajectory,
+)
+from server.store.locks import lock_answers
+from server.store.preferences import effective, settle
+
+_A, _B = aliased(Segment), aliased(Segment)
+_TA, _TB = aliased(Trajectory), aliased(Trajectory)
+_ROWS = (
+    select(
+        Preference,
+        Query,
+        Teacher.kind,
+        Teacher.name,
+        effective().label("counts"),
+        _A.clip.label("clip_a"),
+        _B.clip.label("clip_b"),
+        _TA.artifact,
+        _A.start,
+        _A.length,
+        _TB.artifact.label("other_artifact"),
+        _B.start.label("other_start"),
+        _B.length.label("other_length"),
+    )
+    .join(Query, Query.id == Preference.query_id)
+    .join(Teacher, Teacher.id == Preference.teacher_id)
+    .join(_A, _A.id == Query.segment_a_id)
+    .join(_B, _B.id == Query.segment_b_id)
+    .join(_TA, _TA.id == _A.trajectory_id)
+    .join(_TB, _TB.id == _B.trajectory_id)
+    .order_by(Preference.id)
+)
+
+
+def answer_rows(s: Session, *, run: Run, names: bool = False) -> Iterator[AnswerRow]:
+    """Every answer of a run, oldest first, as the database stands in this transaction.
+
+    People are `annotator-1`, `annotator-2`, ... in the order of their first answers, the same in
+    every export of the run, unless `names` are wanted.
+    """
+    pseudonyms: dict[int, str] = {}
+    found = s.execute(_ROWS.where(Preference.run_id == run.id).execution_options(yield_per=BATCH))
+    for row in found:
+        given, query = row.Preference, row.Query
+        name = row.name
+        if row.kind is TeacherKind.PERSON and not names:
+            new = f"annotator-{len(pseudonyms) + 1}"
+            name = pseudonyms.setdefault(given.teacher_id, new)
+        yield AnswerRow.model_construct(
+            id=given.id,
+            run=run.name,
+            query=query.id,
+            iteration=query.iteration,
+            segment_a=query.segment_a_id,
+            segment_b=query.segment_b_id,
+            clip_a=row.clip_a,
+            clip_b=row.clip_b,
+            recipe_a=f"{row.artifact}/{row.start}/{row.length}",
+            recipe_b=f"{row.other_artifact}/{row.other_start}/{row.other_length}",
+            left=None if given.a_on_left is None else "a" if given.a_on_left else "b",
+            answer=given.answer,
+            strength=given.strength,
+            purpose=given.purpose,
+            gold=query.gold,
+            flagged=given.flagged,
+            comment=given.comment,
+            seconds=given.seconds,
+            late=given.late,
+            counts=row.counts,
+            replaces=given.replaces_id,
+            teacher=row.kind,
+            annotator=name,
+            key=given.submission_key,
+            answered_at=given.created_at,
+        )
+
+
+def clips(s: Session, *, run_id: int) -> list[tuple[int, str]]:
+    """Segments of a run that have a clip, and the clip's artifact."""
+    rows = s.execute(
+        select(Segment.id, Segment.clip)
+        .where(Segment.run_id == run_id, Segment.clip.is_not(None))
+        .order_by(Segment.id)
+    )
+    return [(segment, clip) for segment, clip in rows if clip]
+
+
+def add_rows(s: Session, *, run: Run, rows: Iterable[tuple[int, AnswerRow]], now: datetime) -> int:
+    """Store answers that were given elsewhere, for pairs of this run's own segments.
+
+    Args:
+        s: rolled back by the caller when this raises.
+        run: where they go.
+        rows: with their lines in the file.
+        now: when pairs that are not here yet are made.
+
+    Returns:
+        How many were stored.
+
+    Raises:
+        Refused: unknown clips, duplicates, or rows that replace what is not before them; nothing
+            is stored.
+    """
+    lock_answers(s, run.id)
+    desk = _Desk.of(s, run, now)
+    try:
+        for line, row in rows:
+            if (problem := desk.problem(row)) is not None:
+                desk.problems.append(f"line {line}: {problem}")
+            elif not desk.problems:
+                desk.add(s, row)
+    except Refused as refused:  # lines that are no answers, told at the end
+        desk.problems += refused.problems
+    if desk.problems:
+        raise Refused(desk.problems)
+    s.flush()
+    for exported, query in desk.queries.items():
+        if query.id in desk.made:
+            query.answers_wanted = max(1, desk.counting[exported])
+            query.answers_limit = query.answers_wanted
+        settle(s, query=query)
+    return len(desk.stored)
+
+
+@dataclass
+class _Desk:
+    """What an import knows while it goes through a file.
+
+    Attributes:
+        segments: of the run, by recipe: their ids, and whether they have a clip.
+        pairs: ids of the run's queries that no row has come to yet, by their segments.
+        known: submissions that are stored already: key and time.
+        stored: the file's rows by the ids they have there.
+        queries: this run's, by the ids they have in the file.
+        counting: ordinary answers that count, by the same.
+        made: ids of queries that were not here.
+    """
+
+    run: Run
+    now: datetime
+    segments: dict[str, tuple[int, bool]]
+    pairs: dict[tuple[int, int], list[int]]
+    known: set[tuple[str, datetime]]
+    problems: list[str] = field(default_factory=list)
+    stored: dict[int, Preference] = field(default_factory=dict)
+    queries: dict[int, Query] = field(default_factory=dict)
+    counting: Counter[int] = field(default_factory=Counter)
+    made: set[int] = field(default_factory=set)
+    seen: set[int] = field(default_factory=set)
+    keys: set[tuple[str, str]] = field(default_factory=set)
+    replaced: set[int] = field(default_factory=set)
+    teachers: dict[tuple[TeacherKind, str], Teacher] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, s: Session, run: Run, now: datetime) -> _Desk:
+        segments = s.execute(
+            select(
+                Segment.id,
+                Segment.clip.is_not(None),
+                Trajectory.artifact,
+                Segment.start,
+                Segment.length,
+            )
+            .join(Trajectory, Trajectory.id == Segment.trajectory_id)
+            .where(Segment.run_id == run.id)
+            .order_by(Segment.id.desc())
+        )
+        stored = s.execute(
+            select(Preference.submission_key, Preference.created_at).where(
+                Preference.run_id == run.id
+            )
+        )
+        asked = s.execute(
+            select(Query.id, Query.segment_a_id, Query.segment_b_id)
+            .where(Query.run_id == run.id)
+            .order_by(Query.id)
+        )
+        pairs: dict[tuple[int, int], list[int]] = {}
+        for query_id, a, b in asked:
+            pairs.setdefault((a, b), []).append(query_id)
+        return cls(
+            run=run,
+            now=now,
+            segments={
+                f"{name}/{start}/{length}": (segment_id, clip)
+                for segment_id, clip, name, start, length in segments
+            },
+            pairs=pairs,
+            known={(key, at) for key, at in stored},
+        )
+
+    def problem(self, row: AnswerRow) -> str | None:
+        """Why a row cannot be stored; None if it can."""
+        unknown = [
+            side
+            for side, recipe in (("a", row.recipe_a), ("b", row.recipe_b))
+            if recipe not in self.segments
+        ]
+        if unknown:
+            return f"clip {' and '.join(unknown)} unknown in run {self.run.name}"
+        if row.recipe_a == row.recipe_b:
+            return "both clips are the same"
+        twice = row.id in self.seen or (row.annotator, row.key) in self.keys
+        if twice or (row.key, row.answered_at) in self.known:
+            return "duplicate of an answer " + ("above" if twice else "that is stored already")
+        if (row.answer is Answer.WITHDRAWN) > (row.replaces is not None):
+            return "a withdrawal must name what it replaces"
+        if row.replaces is not None and row.replaces not in self.seen - self.replaced:
+            return f"it replaces answer {row.replaces}, which is not above, or replaced already"
+        self.seen.add(row.id)
+        self.keys.add((row.annotator, row.key))
+        if row.replaces is not None:
+            self.replaced.add(row.replaces)
+        return None
+
+    def add(self, s: Session, row: AnswerRow) -> None:
+        """Store a row."""
+        replaced = self.stored[row.replaces] if row.replaces is not None else None
+        query = self._query(s, row)
+        if replaced is not None and replaced.id is None:
+            s.flush()
+        preference = Preference(
+            run_id=self.run.id,
+            query_id=query.id,
+            teacher_id=self._teacher(s, row).id,
+            purpose=row.purpose,
+            answer=row.answer,
+            strength=row.strength,
+            flagged=row.flagged,
+            comment=row.comment,
+            a_on_left=None if row.left is None else row.left == "a",
+            seconds=row.seconds,
+            late=row.late,
+            replaces_id=replaced.id if replaced else None,
+            submission_key=row.key,
+            created_at=row.answered_at,
+        )
+        s.add(preference)
+        self.stored[row.id] = preference
+        if row.purpose is Purpose.ORDINARY:
+            self.counting[row.query] += row.answer is not Answer.WITHDRAWN
+            self.counting[row.query] -= replaced is not None
+
+    def _query(self, s: Session, row: AnswerRow) -> Query:
+        """The pair: the run's own if it is there, else a new one."""
+        if row.query in self.queries:
+            return self.queries[row.query]
+        (a, a_shown), (b, b_shown) = self.segments[row.recipe_a], self.segments[row.recipe_b]
+        free = self.pairs.get((a, b), [])
+        if free:
+            same = row.query if row.query in free else free[0]
+            free.remove(same)
+            query = s.get_one(Query, same)
+        else:
+            query = Query(
+                run_id=self.run.id,
+                segment_a_id=a,
+                segment_b_id=b,
+                state=QueryState.OPEN if a_shown and b_shown else QueryState.PENDING,
+                iteration=row.iteration,
+                gold=row.gold,
+                created_at=self.now,
+            )
+            s.add(query)
+            s.flush()
+            self.made.add(query.id)
+        self.queries[row.query] = query
+        return query
+
+    def _teacher(self, s: Session, row: AnswerRow) -> Teacher:
+        """Whoever answered there; a teacher of this run alone, whom no account belongs to."""
+        known = self.teachers.get((row.teacher, row.annotator))
+        if known is None:
+            known = s.scalars(
+                select(Teacher).where(
+                    Teacher.run_id == self.run.id,
+                    Teacher.kind == row.teacher,
+                    Teacher.name == row.annotator,
+                )
+            ).first()
+        if known is None:
+            known = Teacher(
+                kind=row.teacher,
+                name=row.annotator,
+                run_id=self.run.id,
+                settings={"imported": True},
+            )
+            s.add(known)
+            s.flush()
+        self.teachers[row.teacher, row.annotator] = known
+        return known

@@ -1,0 +1,172 @@
+"""Answers out of one database and into another, while people go on labelling."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, func, select, update
+
+from server.answer_files import AnswerRow, Kind, Refused, read, write
+from server.database import Database
+from server.models import Preference, Query, QueryState, Segment, Teacher
+from server.store import exchange, runs
+
+OURS = {"id", "query", "segment_a", "segment_b", "replaces", "run", "annotator"}
+"""What another database numbers anew, or names by the run."""
+
+
+def spread(scene: Any) -> None:
+    """Let every segment be a window of its own."""
+    with scene.write() as s:
+        s.execute(update(Segment).values(start=Segment.id))
+
+
+def exported(database: Database, kind: Kind = Kind.CSV, run: str = "maze", **values: Any) -> bytes:
+    file = io.BytesIO()
+    with database.read() as s:
+        write(exchange.answer_rows(s, run=runs.get_run(s, name=run), **values), kind, file)
+    return file.getvalue()
+
+
+def parsed(content: bytes, kind: Kind = Kind.CSV) -> list[AnswerRow]:
+    return [row for _, row in read(io.BytesIO(content), kind)]
+
+
+def imported(scene: Any, content: bytes, kind: Kind = Kind.CSV) -> int:
+    with scene.write() as s:
+        run = runs.get_run(s, name="maze")
+        rows = read(io.BytesIO(content), kind)
+        count: int = exchange.add_rows(s, run=run, rows=rows, now=scene.now)
+        return count
+
+
+def plain(rows: list[AnswerRow]) -> list[dict[str, Any]]:
+    """Rows without what another database numbers anew; what they replace by its place."""
+    place = {row.id: n for n, row in enumerate(rows)}
+    return [
+        row.model_dump(exclude=OURS) | {"replaces": row.replaces and place[row.replaces]}
+        for row in rows
+    ]
+
+
+@pytest.fixture
+def labelled(scene: Any) -> Any:
+    """Two people have answered, one of them corrected and one took back."""
+    scene.ask(6)
+    spread(scene)
+    for name in ("Ann", "Bob"):
+        person = scene.person(name)
+        for number, pair in enumerate(scene.next(person, count=3)):
+            scene.submit(pair, ("left", "tie", "right")[number], key=f"{name}-{number}")
+    return scene
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_kind_of_file_says_the_same_when_read_again(labelled: Any, kind: Kind) -> None:
+    rows = parsed(exported(labelled.database, kind), kind)
+    assert [row.answer for row in rows].count("tie") == 2
+    assert rows == parsed(exported(labelled.database))
+    assert len(rows) == 6
+    assert {row.annotator for row in rows} == {"annotator-1", "annotator-2"}
+    with_names = parsed(exported(labelled.database, kind, names=True), kind)
+    assert {row.annotator for row in with_names} == {"Ann", "Bob"}
+
+
+def test_a_file_comes_in_where_the_answers_are_not_and_nowhere_twice(labelled: Any) -> None:
+    content = exported(labelled.database)
+    with pytest.raises(Refused, match="line 2: duplicate of an answer that is stored already"):
+        imported(labelled, content)
+    before = parsed(content)
+    with labelled.write() as s:
+        s.execute(update(Preference).values(replaces_id=None))
+        s.execute(delete(Preference))
+        s.execute(update(Query).values(state=QueryState.OPEN))
+    assert imported(labelled, content) == 6
+    assert plain(parsed(exported(labelled.database))) == plain(before)
+    with labelled.database.read() as s:
+        assert set(s.scalars(select(Query.state))) == {QueryState.CLOSED}
+        assert s.scalar(select(func.count()).select_from(Query)) == 6, "the run's own pairs"
+        imported_teachers = s.scalars(select(Teacher).where(Teacher.run_id.is_not(None))).all()
+        assert {teacher.name for teacher in imported_teachers} == {"annotator-1", "annotator-2"}
+
+
+def test_what_cannot_come_in_is_named_by_line_and_nothing_does(labelled: Any) -> None:
+    lines = exported(labelled.database).decode().splitlines(keepends=True)
+    with labelled.write() as s:
+        s.execute(delete(Preference))
+    rows = parsed("".join(lines).encode())
+    unknown = lines[2].replace(rows[1].recipe_a, f"{'f' * 64}/0/25")
+    wrong = lines[3].replace(f",{rows[2].answer},", ",perhaps,", 1)
+    content = "".join([*lines[:2], unknown, lines[1], wrong])
+    with pytest.raises(Refused) as refused:
+        imported(labelled, content.encode())
+    assert refused.value.problems.pop().startswith("line 5: answer: Input should be 'a', 'b'")
+    assert refused.value.problems == [
+        "line 3: clip a unknown in run maze",
+        "line 4: duplicate of an answer above",
+    ]
+    with labelled.database.read() as s:
+        assert s.scalar(select(func.count()).select_from(Preference)) == 0
+    for wrong in (b"\xff\xfe", b"id,run\n1,maze\n", b"\0"):
+        with pytest.raises(Refused):
+            imported(labelled, wrong)
+    with pytest.raises(Refused, match="no JSONL file"):
+        imported(labelled, b"{", Kind.JSONL)
+    with pytest.raises(Refused, match="no Parquet file"):
+        imported(labelled, b"PAR1", Kind.PARQUET)
+
+
+def test_an_export_while_twenty_people_write_is_one_moment(scene: Any) -> None:
+    scene.ask(200)
+    spread(scene)
+    people = [scene.person(f"person {number}") for number in range(20)]
+    stop, answered = threading.Event(), threading.Event()
+
+    def label(person: int) -> None:
+        for number in range(8):
+            if stop.is_set():
+                return
+            for pair in scene.next(person):
+                stored = scene.submit(pair, "left", key=f"{person}-{number}")
+                answered.set()
+                if number % 3 == 2:  # an answer and its withdrawal belong together
+                    scene.undo(person, f"{person}-{number}-back", stored.id)
+
+    threads = [threading.Thread(target=label, args=(person,)) for person in people]
+    for thread in threads:
+        thread.start()
+    try:
+        assert answered.wait(20)
+        with scene.database.read() as s:
+            run = runs.get_run(s, name="maze")
+            source: Iterator[AnswerRow] = exchange.answer_rows(s, run=run)
+            first = next(source, None)
+            there = s.scalar(select(func.count()).select_from(Preference))
+            for thread in threads[:10]:
+                thread.join(30)  # much is written between the first row and the last
+            rows = [*([first] if first else []), *source]
+            assert len(rows) == there == s.scalar(select(func.count()).select_from(Preference))
+        content = exported(scene.database)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+    with scene.database.read() as s:
+        assert there < (s.scalar(select(func.count()).select_from(Preference)) or 0)
+    for taken in (rows, parsed(content)):
+        ids = {row.id for row in taken}
+        assert all(row.replaces is None or row.replaces in ids for row in taken)
+        replaced = {row.replaces for row in taken if row.replaces}
+        assert all(
+            row.counts == (row.answer != "withdrawn" and row.id not in replaced) for row in taken
+        )
+    with scene.write() as s:
+        s.execute(update(Preference).values(replaces_id=None))
+        s.execute(delete(Preference))
+        s.execute(update(Query).values(state=QueryState.OPEN))
+    assert imported(scene, content) == len(parsed(content))
+    assert plain(parsed(exported(scene.database))) == plain(parsed(content))
