@@ -8,23 +8,44 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.preferences import LabelledPairs, PreferenceRow, SegmentStore, labelled_pairs
+from learner.preferences import (
+    LabelledPairs,
+    PreferenceRow,
+    SegmentStore,
+    counting,
+    labelled_pairs,
+)
 from learner.records import RunRecords
 from learner.replay import replay
 from learner.trajectories import Segment
 
 
 class Answers:
-    """Stored answers, read as they come; their segments are held in memory.
+    """Stored answers, read as they come, and the segments of those that are fitted.
+
+    In memory are the segments of the labels that the next fit sees, and of pairs that nobody has
+    answered yet. What has left `reward.buffer` is dropped; where a withdrawn answer lets an older
+    one back in, its segments are replayed.
 
     Attributes:
         rows: all rows read, oldest first, withdrawals among them.
     """
 
-    def __init__(self, records: RunRecords, segment_length: int) -> None:
+    def __init__(
+        self, records: RunRecords, segment_length: int, *, newest: int | None = None
+    ) -> None:
+        """Start with no answers.
+
+        Args:
+            records: where answers and recipes are.
+            segment_length: steps.
+            newest: labels that a fit sees; None = all.
+        """
         self.rows: list[PreferenceRow] = []
         self._records = records
+        self._newest = newest
         self._segments = SegmentStore(segment_length)
+        self._unanswered: set[int] = set()
 
     @property
     def last(self) -> int:
@@ -42,10 +63,7 @@ class Answers:
             for row in self._records.preferences_after(self.last)
             if until is None or row.id <= until
         ]
-        for key in {key for row in rows for key in (row.first, row.second)}:
-            if key not in self._segments:
-                segment = self._records.segment(key)
-                self.remember(key, segment, replay(segment.trajectory).observations[segment.window])
+        self._unanswered -= {key for row in rows for key in (row.first, row.second)}
         self.rows += rows
         return bool(rows)
 
@@ -57,15 +75,31 @@ class Answers:
             segment: its recipe.
             seen: (length, ...) what the agent saw before each of its actions; copied.
         """
+        self._unanswered.add(key)
+        self._hold(key, segment, seen)
+
+    def _hold(self, key: int, segment: Segment, seen: NDArray[Any]) -> None:
         trajectory = segment.trajectory
         self._segments.add(key, seen, trajectory.actions[segment.window], trajectory.episode)
 
     def labels(self) -> LabelledPairs:
-        """What all answers so far amount to.
+        """What the answers so far amount to: the newest ones, where the run has a buffer.
 
         They are numbered within the run: fits draw by these numbers, and row ids depend on what
         else is in the database.
         """
-        labels = labelled_pairs(self.rows, self._segments)
+        counted = counting(self.rows, newest=self._newest)
+        wanted = {key for row, _ in counted for key in (row.first, row.second)}
+        self._segments.keep(wanted | self._unanswered)
+        for key in sorted(wanted):
+            if key not in self._segments:
+                segment = self._records.segment(key)
+                self._hold(key, segment, replay(segment.trajectory).observations[segment.window])
+        labels = labelled_pairs(self.rows, self._segments, newest=self._newest)
         places = np.searchsorted([row.id for row in self.rows], labels.ids)
         return replace(labels, ids=places)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the segments in memory."""
+        return self._segments.nbytes

@@ -109,7 +109,7 @@ class TrainingLoop:
             device=self.agent.compute.device,
             precision=self.agent.compute.precision,
         )
-        self.answers = Answers(records, config.segments.length)
+        self.answers = Answers(records, config.segments.length, newest=config.reward.buffer)
         self.asking = Asking(config, generator(config.seed, "queries"))
         self.fitting = generator(config.seed, "fitting")
         self.iteration = 0
@@ -143,7 +143,7 @@ class TrainingLoop:
         metrics = self._score_checkpoint() if self._unscored else {}
         while self._rollout_steps():
             self._await_answers()
-            metrics = self._iterate()
+            metrics = self.iterate()
         if self._learns and not self.version and self.iteration > 1:
             queue = self.records.queue()
             refuse_untrained(self.config, queue.total_labels, queue.decided_labels)
@@ -160,7 +160,8 @@ class TrainingLoop:
 
     # -- one iteration, top to bottom ---------------------------------------------------------
 
-    def _iterate(self) -> dict[str, float]:
+    def iterate(self) -> dict[str, float]:
+        """One iteration, stored whole; returns its figures."""
         started = self.control.clock()
         metrics = {} if self.iteration else self._imitate()
 

@@ -205,6 +205,14 @@ def target(row: PreferenceRow) -> float | None:
     return 0.5 + (certain - 0.5) * row.strength
 
 
+def counting(
+    rows: Iterable[PreferenceRow], *, newest: int | None = None
+) -> list[tuple[PreferenceRow, float]]:
+    """Rows that are labels, with P(first is better); the last `newest` of them, None = all."""
+    labels = [(row, mu) for row in effective(rows) if (mu := target(row)) is not None]
+    return labels if newest is None else labels[-newest:]
+
+
 def labelled_pairs(
     rows: Iterable[PreferenceRow], store: SegmentStore, *, newest: int | None = None
 ) -> LabelledPairs:
@@ -218,8 +226,7 @@ def labelled_pairs(
         store: must hold the segments of the labels returned.
         newest: only so many of the last labels, as in `reward.buffer`; None = all.
     """
-    labels = [(row, mu) for row in effective(rows) if (mu := target(row)) is not None]
-    labels = labels[-newest:] if newest is not None else labels
+    labels = counting(rows, newest=newest)
     return _assemble(
         store,
         [(row.first, row.second) for row, _ in labels],

@@ -46,17 +46,23 @@ METRICS = (
 )
 
 
+def normalised(gains: Tensor) -> Tensor:
+    """(B,) advantages with mean 0 and deviation 1 in the minibatch, as in baselines and SB3."""
+    return (gains - gains.mean()) / (gains.std() + 1e-8) if len(gains) > 1 else gains
+
+
 def objective(now: Predictions, batch: Batch, config: AgentConfig) -> tuple[Tensor, Tensor]:
     """The loss of the clipped surrogate objective (Schulman et al. 2017, equation 9).
 
-    Advantages are normalised within the minibatch, as in baselines and SB3.
+    Args:
+        now: predictions for some steps of a minibatch.
+        batch: the same steps, their advantages normalised within the minibatch.
+        config: clip ranges and weights.
 
     Returns:
         The scalar loss, and (6,) its parts without gradient, named by `METRICS`.
     """
     gains = batch.gains
-    if len(gains) > 1:
-        gains = (gains - gains.mean()) / (gains.std() + 1e-8)
     log_ratio = now.log_probs - batch.log_probs
     ratio = log_ratio.exp()
     clipped = ratio.clamp(1 - config.clip_range, 1 + config.clip_range)

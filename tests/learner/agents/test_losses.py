@@ -6,11 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from learner.agents.losses import METRICS, Batch, Predictions, explained_variance, objective
+from learner.agents.losses import (
+    METRICS,
+    Batch,
+    Predictions,
+    explained_variance,
+    normalised,
+    objective,
+)
 from learner.config import AgentConfig
 
 
 def parts(now: Predictions, batch: Batch, **options: float | None) -> dict[str, float]:
+    batch = batch._replace(gains=normalised(batch.gains))
     _, metrics = objective(now, batch, AgentConfig(**options))
     return dict(zip(METRICS, metrics.tolist(), strict=True))
 

@@ -390,3 +390,15 @@ def test_learns_from_images_in_either_precision(precision):
         shares.append(wanted.mean())
     assert shares[0] < 0.2
     assert shares[-1] > 0.5, shares
+
+
+def test_a_minibatch_learned_in_parts_is_the_same_minibatch(cartpoles, monkeypatch):
+    learned = []
+    for part in (1_000, 24):
+        monkeypatch.setattr("learner.agents.ppo._PART", part)
+        agent = make_agent(config_of(batch_size=64), cartpoles(), ONE_THREAD)
+        metrics = iterate(agent, 2)
+        learned.append((weights(agent), metrics))
+    (whole, metrics), (parts, others) = learned
+    torch.testing.assert_close(parts, whole, rtol=0, atol=1e-5)
+    assert others == pytest.approx(metrics, rel=1e-4, abs=1e-5)

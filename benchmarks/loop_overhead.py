@@ -1,0 +1,177 @@
+"""What learning the reward costs: steps per second of the whole loop beside plain PPO.
+
+    python -m benchmarks.loop_overhead [--quick] [--rounds 5] [--game coinrun]
+
+Two runs of one config in one process take turns, an iteration each: one pays the true reward,
+one learns it with three image members while labels arrive, segments are captured and stored, and
+the ensemble is refitted at every iteration. Both store checkpoints and figures as any run does. The
+first fit, which happens once, is reported by itself; scoring the agent is part of neither.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measure import Figure, report
+from learner.config import RunConfig, parse_config
+from learner.control import Control
+from learner.loop import TrainingLoop
+from learner.records import Settings, Workplace
+from server.database import migrate
+
+BARS = {"cpu": 0.80, "cuda": 0.90}
+LABELS = 28  # per iteration, as in experiments/coinrun-oracle.yaml
+
+
+class Stopwatch(Control):
+    """A control that notes how long each activity takes."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._doing = ""
+        self._since = time.perf_counter()
+        super().__init__()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "activity":
+            self.note(value)
+        super().__setattr__(name, value)
+
+    def note(self, doing: str) -> None:
+        """End what is done now and start something else."""
+        now = time.perf_counter()
+        self.seconds[self._doing] += now - self._since
+        self.__dict__.update(_doing=doing, _since=now)
+
+
+class Contender:
+    """A run that is taken forward an iteration at a time."""
+
+    def __init__(self, config: RunConfig, var: Path) -> None:
+        settings = Settings(var=var)
+        migrate(settings.database_url)
+        self._workplace = Workplace(settings)
+        name = self._workplace.create_run(config.model_dump(mode="json"))
+        records = self._workplace.lease("benchmark", name=name)
+        assert records is not None, "nobody else leases a run made a moment ago"
+        self.watch = Stopwatch()
+        self.loop = TrainingLoop(records, self.watch)
+
+    def iterate(self) -> float:
+        """Seconds of one iteration."""
+        started = time.perf_counter()
+        with self.loop.agent.compute.active():
+            self.loop.iterate()
+        self.watch.note("")
+        return time.perf_counter() - started
+
+    def close(self) -> None:
+        """Free everything."""
+        self.loop.events.close()
+        self.loop.environments.close()
+        self._workplace.close()
+
+
+def make_config(game: str, rounds: int, quick: bool) -> dict[str, Any]:
+    """A run that can be taken forward by `rounds` iterations, behind three that warm up."""
+    iterations = rounds + 4  # the last one of a run is scored, so it is not reached
+    n_steps = 64 if quick else 256
+    return {
+        "total_steps": iterations * n_steps * 64,
+        "environment": {"id": f"procgen/{game}"},
+        "agent": {"n_steps": n_steps},
+        "segments": {"endings": 0.5},
+        "queries": {
+            "budget": LABELS * (iterations + 1),
+            "initial": 2 * LABELS,
+            "schedule": {"kind": "constant"},
+        },
+        "teacher": {"kind": "synthetic"},
+        "evaluation": {"every": 10_000, "interim_episodes": 1},
+    }
+
+
+@contextmanager
+def contenders(values: dict[str, Any]) -> Iterator[tuple[Contender, Contender]]:
+    """The baseline and the whole loop, with the same precision and threads."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain = parse_config(values | {"agent": values["agent"] | {"reward": "true"}})
+        baseline = Contender(plain, Path(folder) / "true")
+        compute = baseline.loop.agent.compute
+        same = {"precision": compute.precision, "threads": compute.threads}
+        print(f"both: {compute.precision} on {compute.device}, {compute.threads} threads")
+        whole = Contender(parse_config(values | same), Path(folder) / "learned")
+        try:
+            yield baseline, whole
+        finally:
+            baseline.close()
+            whole.close()
+
+
+def measure(values: dict[str, Any], rounds: int) -> list[Figure]:
+    """Take turns; the figures are medians over the rounds."""
+    with contenders(values) as (baseline, whole):
+        first = [whole.iterate() for _ in range(2)][-1]  # asks the first pairs, fits on them
+        for contender in (baseline, whole):
+            contender.iterate()
+            contender.watch.seconds.clear()
+        labels = whole.loop.asking.asked
+        seconds = np.array([(baseline.iterate(), whole.iterate()) for _ in range(rounds)])
+        labels = whole.loop.asking.asked - labels
+        shares = [(baseline.watch.seconds, "true reward"), (whole.watch.seconds, "whole loop")]
+        steps = whole.loop.config.rollout_steps
+        device = whole.loop.agent.compute.device
+    speed = steps / seconds
+    ratio = speed[:, 1] / speed[:, 0]
+    figures = [
+        Figure("true reward", float(np.median(speed[:, 0])), "steps/s", _spread(speed[:, 0])),
+        Figure("whole loop", float(np.median(speed[:, 1])), "steps/s", _spread(speed[:, 1])),
+        Figure(
+            "whole loop / true reward",
+            float(np.median(ratio)),
+            "x",
+            _spread(ratio),
+            at_least=BARS[device],
+        ),
+        Figure("labels per iteration", labels / rounds, at_least=1),
+        Figure("iteration with the first fit", first, "s"),
+    ]
+    for spent, name in shares:
+        figures += [
+            Figure(f"{name}: {doing}", value / rounds, "s")
+            for doing, value in spent.items()
+            if doing  # the other's turn
+        ]
+    return figures
+
+
+def _spread(values: Any) -> float:
+    """Half the range."""
+    return float(np.ptp(values)) / 2
+
+
+def main() -> int:
+    """Measure and report; 1 if learning the reward costs too much."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="short rollouts, two rounds, no bar")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--game", default="coinrun")
+    options = parser.parse_args()
+    rounds = 2 if options.quick else options.rounds
+    return report(
+        "loop_overhead", measure(make_config(options.game, rounds, options.quick), rounds)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

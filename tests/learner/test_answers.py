@@ -1,0 +1,73 @@
+"""Answers of a real run: which segments are in memory, and that nothing else depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from learner.answers import Answers
+from learner.control import Control
+from learner.loop import TrainingLoop
+from learner.preferences import PreferenceRow
+from learner.records import RunRecords, Workplace
+
+LENGTH = 10
+
+
+@pytest.fixture
+def records(workplace: Workplace, tiny: Callable[..., dict[str, Any]]) -> RunRecords:
+    """A finished run of 16 answers whose fits saw the newest six."""
+    config = tiny(reward={"buffer": 6})
+    found = workplace.lease("test", name=workplace.create_run(config))
+    assert found is not None
+    loop = TrainingLoop(found, Control())
+    loop.run()
+    loop.answers.read()
+    assert len(loop.answers.labels()) == 6
+    assert loop.answers.nbytes <= 6 * 2 * LENGTH * (64 * 64 * 3 + 8)
+    return found
+
+
+def test_memory_follows_the_buffer_and_undone_answers_bring_older_ones_back(
+    records: RunRecords,
+) -> None:
+    everything, newest = Answers(records, LENGTH), Answers(records, LENGTH, newest=6)
+    for answers in (everything, newest):
+        assert answers.read()
+    whole, few = everything.labels(), newest.labels()
+    assert len(whole) >= 10
+    assert len(few) == 6
+    assert few.ids.tolist() == whole.ids[-6:].tolist()
+    assert newest.nbytes * len(whole) <= 1.5 * everything.nbytes * len(few)
+
+    last = newest.rows[-1]
+    undone = PreferenceRow(
+        last.id + 1, last.query, last.teacher, last.first, last.second, "withdrawn", None, last.id
+    )
+    for answers in (everything, newest):
+        answers.rows.append(undone)
+    back = newest.labels()
+    assert back.ids.tolist() == everything.labels().ids[-6:].tolist()
+    assert back.ids[0] < few.ids[0]
+    # the segments that had been dropped are the ones recorded, not others
+    for side in (0, 1):
+        ours = back.batch(back.pairs[:, side])
+        wanted = whole.batch(whole.pairs[-7:-1, side])
+        np.testing.assert_array_equal(ours.observations, wanted.observations)
+        np.testing.assert_array_equal(ours.actions, wanted.actions)
+
+
+def test_pairs_without_an_answer_stay_at_hand(records: RunRecords) -> None:
+    answers = Answers(records, LENGTH, newest=1)
+    answers.read()
+    row = answers.rows[0]
+    segment = records.segment(row.first)
+    unanswered = -1  # no row names it
+    answers.remember(unanswered, replace(segment), np.zeros((LENGTH, 64, 64, 3), np.uint8))
+    before = answers.nbytes
+    answers.labels()
+    assert answers.nbytes > before  # the label's two segments came, the waiting one stayed
