@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.measure import Figure, report
 from learner.config import RewardConfig
-from learner.devices import Compute, find_device, seconds_per_step
+from learner.devices import Compute, find_device, keep_large_blocks, seconds_per_step
 from learner.preferences import LabelledPairs, PreferenceRow, SegmentStore, labelled_pairs
 from learner.rewards.ensemble import Precision, RewardEnsemble
 from learner.rewards.fitting import fit
@@ -170,6 +170,7 @@ def main() -> int:
     if options.quick:  # as many batches for each label, so that fixed costs weigh the same
         pairs, repeats, epochs = 128, 2, 4
     config = RewardConfig(initial_epochs=epochs, initial_max_batches=10_000)
+    keep_large_blocks()  # as every run on images does; the loop gains by it too
     compute = probe(config)
     print(f"ours: {compute.precision} on {compute.device}, {compute.threads} threads")
     labels = synthetic_labels(pairs)

@@ -13,8 +13,9 @@ _POOL = 1 << 20
 class InputNoise:
     """Adds Gaussian noise, from a pool of normals drawn once per fit.
 
-    Each input gets its own random window of the pool: fresh normals for every pixel would
-    take several times as long as the network's forward and backward pass.
+    The inputs of a batch see windows of the pool that lie a random stride apart, from a random
+    start: fresh normals for every pixel would take as long as the network's forward and
+    backward pass, and gathering a window for each input half as long as its convolutions.
     """
 
     def __init__(self, std: float, device: torch.device, rng: np.random.Generator) -> None:
@@ -31,9 +32,11 @@ class InputNoise:
             return inputs
         self._pool = self._pool.to(inputs.dtype)
         width = inputs[0].numel()
-        windows = self._pool.unfold(0, width, 1)
-        starts = torch.from_numpy(self._rng.integers(len(windows), size=len(inputs)))
-        noise = windows[starts.to(inputs.device)]
+        room = len(self._pool) - width
+        most = room // len(inputs)
+        stride = int(self._rng.integers(most // 2 + 1, most + 1))
+        start = int(self._rng.integers(room - stride * (len(inputs) - 1) + 1))
+        noise = self._pool[start:].as_strided((len(inputs), width), (stride, 1))
         if inputs.ndim == 4:  # CHW over HWC memory; the noise is in memory order
             n, channels, height, wide = inputs.shape
             return inputs.add_(noise.view(n, height, wide, channels).permute(0, 3, 1, 2))
