@@ -27,7 +27,8 @@ import yaml
 from rich.console import Console
 from sqlalchemy import select
 
-from benchmarks.labelling import RUN, Client, at, await_health, clipwise, free_port
+from benchmarks.command import Client, await_health, clipwise, free_port
+from benchmarks.labelling import RUN, at
 from benchmarks.measure import Figure, report
 from server.database import Database
 from server.models import Metric, Preference, RewardModel

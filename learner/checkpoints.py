@@ -28,6 +28,8 @@ class Checkpoint:
     """The state of a run between two iterations.
 
     Attributes:
+        run: its name. Two runs never share a checkpoint, so that one's clearing up after itself
+            never takes another's.
         iteration: the last finished one.
         steps: environment steps so far.
         version: number of the newest reward model, 0 before the first.
@@ -39,6 +41,7 @@ class Checkpoint:
         fitting: state of the generator that fits draw from.
     """
 
+    run: str
     iteration: int
     steps: int
     version: int

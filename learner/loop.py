@@ -386,6 +386,7 @@ class TrainingLoop:
 
     def _checkpoint(self) -> Checkpoint:
         return Checkpoint(
+            run=self.records.name,
             iteration=self.iteration,
             steps=self.steps,
             version=self.version,

@@ -136,6 +136,7 @@ class Artifacts:
                 file.flush()
                 os.fsync(file.fileno())  # a row must never outlive the artifact it names
             unfinished.replace(path)
+            _flush_folder(path.parent)
         finally:
             unfinished.unlink(missing_ok=True)
 
@@ -150,6 +151,15 @@ class Artifacts:
             raise ArtifactMissing(f"artifact {name} is gone; restore it from a backup") from error
         except (OSError, ValueError, ImportError) as error:
             raise StorageError(f"cannot {verb} {self.url}: {_reason(error)}") from error
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a renaming last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _reason(error: Exception) -> str:

@@ -20,11 +20,10 @@ from server.schemas import (
     HistoryEntry,
     PreferenceOut,
     ProgressOut,
-    Side,
     WithdrawOut,
 )
 from server.store import assignments, corrections, gold, labelling, queries, trajectories
-from server.store.assignments import Assignment
+from server.store.assignments import Assignment, Side
 from server.store.progress import progress as progress_of
 from server.waiting import PAUSED_LINE, waiting_line
 

@@ -13,9 +13,7 @@ from server.charts import RETURNS, UNSEEN_INTERVAL
 from server.models import Answer, Checkpoint, CommandKind, RewardModel, Run, RunState
 from server.store import metrics, queries, runs
 from server.store import pulse as pulses
-
-SILENT_AFTER = timedelta(seconds=30)
-"""A worker that has not been heard for longer than this is taken for gone."""
+from server.waiting import SILENT_AFTER
 
 RATE_WINDOW = timedelta(minutes=5)
 NEWEST_VERSIONS = 5

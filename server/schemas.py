@@ -9,8 +9,7 @@ from fastapi import Path, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 from server.models import Answer, CommandKind, RunState, Strength
-
-Side = Literal["left", "right", "tie", "incomparable"]
+from server.store.assignments import Side
 
 MAX_ID = 2**63 - 1
 MAX_ROW = 2**31 - 1
