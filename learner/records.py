@@ -10,7 +10,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from learner.iteration import Answering, AskedPair, Iteration, LatestCheckpoint, NewQuery
+from learner.iteration import (
+    Answering,
+    AskedPair,
+    Iteration,
+    LatestCheckpoint,
+    NewQuery,
+    NewVersion,
+)
 from learner.preferences import PreferenceRow
 from learner.trajectories import Segment, Trajectory
 from server.artifacts import Artifacts
@@ -284,17 +291,7 @@ class RunRecords:
                 for query in iteration.queries
             ]
             if version and weights:
-                versions.add_reward_model(
-                    s,
-                    run_id=self.run_id,
-                    artifact=weights,
-                    iteration=iteration.number,
-                    steps=iteration.steps,
-                    preferences=version.preferences,
-                    last_preference_id=version.last_preference_id,
-                    metrics=version.metrics,
-                    now=_now(),
-                )
+                self._add_version(s, iteration, version, weights)
             metrics.add_metrics(
                 s, run_id=self.run_id, step=iteration.steps, values=iteration.metrics, now=_now()
             )
@@ -318,6 +315,21 @@ class RunRecords:
         for name in stale:
             self._artifacts.delete(name)
         return asked
+
+    def _add_version(
+        self, s: Any, iteration: Iteration, version: NewVersion, artifact: str
+    ) -> None:
+        versions.add_reward_model(
+            s,
+            run_id=self.run_id,
+            artifact=artifact,
+            iteration=iteration.number,
+            steps=iteration.steps,
+            preferences=version.preferences,
+            last_preference_id=version.last_preference_id,
+            metrics=version.metrics,
+            now=_now(),
+        )
 
     def store_scores(self, steps: int, values: dict[str, float], showing: Trajectory) -> None:
         """Add the scores of the newest checkpoint's agent, and the agent at work for its video.
