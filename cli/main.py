@@ -111,6 +111,17 @@ def run(config: Config, overrides: Overrides = None) -> None:
 
 
 @app.command()
+def study(config: Config, overrides: Overrides = None) -> None:
+    """Rankings and generalisation: demonstrations, reward models, agents, a report."""
+    from learner.study.config import load_study
+
+    values = load_study(config, overrides)
+    from cli.study import study as start
+
+    start(values)
+
+
+@app.command()
 def demonstrate(
     name: RunName,
     out: Annotated[Path, typer.Option(help="folder, new or without demonstrations")],

@@ -347,6 +347,15 @@ def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
     Raises:
         ConfigError: unreadable file, bad YAML, unknown key or wrong type; one line.
     """
+    return parse_config(read_yaml(path, overrides), source=str(path))
+
+
+def read_yaml(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:
+    """The plain values of a YAML file, with `key=value` overrides applied.
+
+    Raises:
+        ConfigError: unreadable file or bad YAML; one line.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -362,7 +371,7 @@ def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
         raise ConfigError(f"{path} must hold keys and values, not a {type(values).__name__}")
     for override in overrides or []:
         _apply(values, override)
-    return parse_config(values, source=str(path))
+    return values
 
 
 def parse_config(values: dict[str, Any], *, source: str = "config") -> RunConfig:
@@ -374,7 +383,7 @@ def parse_config(values: dict[str, Any], *, source: str = "config") -> RunConfig
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{source}: {_first_problem(error)}") from error
+        raise ConfigError(f"{source}: {first_problem(error)}") from error
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -393,7 +402,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
         raise ConfigError(f"'{override}': the value is not valid YAML") from error
 
 
-def _first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
     """The first validation error in words that name the key."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])

@@ -84,22 +84,30 @@ class SegmentStore:
         return sum(s.observations.nbytes + s.actions.nbytes for s in self._segments.values())
 
     def add(
-        self, key: int, observations: NDArray[Any], actions: NDArray[Any], episode: str
+        self,
+        key: int,
+        observations: NDArray[Any],
+        actions: NDArray[Any],
+        episode: str,
+        *,
+        copy: bool = True,
     ) -> None:
-        """Keep a copy of a segment's real steps; a key that is there already stays as it is.
+        """Keep a segment's real steps; a key that is there already stays as it is.
 
         Args:
             key: the segment's row id.
             observations: (steps, ...) with 1 <= steps <= length, without padding.
             actions: (steps, ...).
             episode: name of its episode.
+            copy: False keeps views, where many segments overlap in arrays that stay anyway.
         """
         if key in self._segments:
             return
         assert 1 <= len(observations) <= self.length, (len(observations), self.length)
         assert len(actions) == len(observations), (len(actions), len(observations))
-        # Copied, because a view would keep the whole rollout in memory.
-        self._segments[key] = StoredSegment(observations.copy(), actions.copy(), episode)
+        if copy:  # a view would keep the whole rollout in memory
+            observations, actions = observations.copy(), actions.copy()
+        self._segments[key] = StoredSegment(observations, actions, episode)
 
     def keep(self, keys: Collection[int]) -> None:
         """Drop every segment but these; for buffers of the newest labels only."""

@@ -164,19 +164,20 @@ class RewardEnsemble:
         normal: Floats = (raw - self._mean.reshape(column)) * scale.reshape(column)
         return normal
 
-    def calibrate(self, raw: Floats, valid: NDArray[np.bool_]) -> None:
+    def calibrate(self, raw: Floats, valid: NDArray[np.bool_], *, centred: bool) -> None:
         """Set the normalisation from the labelled data.
 
-        Where steps are missing after an episode's end, they count as reward 0 in the loss, so
-        the labels fix what 0 means, and only the scale is changed. Elsewhere every pair has
-        equal lengths, any constant fits as well, and the mean becomes 0.
+        Where a pair's segments differ in length, missing steps count as reward 0 in the loss, so
+        the labels fix what 0 means, and only the scale is changed. Elsewhere any constant fits
+        as well, and the mean becomes 0.
 
         Args:
             raw: (K, n, L) unnormalised rewards of the labelled segments.
             valid: (n, L) False on missing steps.
+            centred: whether all pairs are of equal lengths.
         """
         seen = raw[:, valid].astype(np.float64)
-        centre = seen.mean(axis=1) if valid.all() else np.zeros(len(seen))
+        centre = seen.mean(axis=1) if centred else np.zeros(len(seen))
         spread = np.sqrt(np.square(seen - centre[:, None]).mean(axis=1))
         self._mean = centre.astype(np.float32)
         flat = spread < _SMALLEST_STD

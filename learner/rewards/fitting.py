@@ -304,7 +304,8 @@ def _judge(job: _Fit, learned: NDArray[np.bool_], held: NDArray[np.bool_]) -> Ju
     ]
     raw = np.concatenate([ensemble.raw(b.observations, b.actions) for b in batches], axis=1)
     valid = np.concatenate([b.valid for b in batches])
-    ensemble.calibrate(raw, valid)
+    steps = valid.sum(axis=1)[labels.pairs]
+    ensemble.calibrate(raw, valid, centred=bool((steps[:, 0] == steps[:, 1]).all()))
     returns = (raw * valid).sum(axis=2)
     difference = returns[:, labels.pairs[:, 0]] - returns[:, labels.pairs[:, 1]]
     with torch.no_grad():

@@ -37,7 +37,7 @@ def test_each_member_is_normalised_over_the_labelled_data(config: Config, ensemb
     model = ensemble(config(target_std=0.05))
     seen = steps(40, 5)
 
-    model.calibrate(model.raw(seen), np.ones((40, 5), dtype=bool))
+    model.calibrate(model.raw(seen), np.ones((40, 5), dtype=bool), centred=True)
 
     members = model.members(seen)
     assert members.mean(axis=(1, 2)) == pytest.approx([0.0, 0.0], abs=1e-6)
@@ -49,7 +49,7 @@ def test_members_are_normalised_before_they_are_averaged(config: Config, ensembl
     model = ensemble(config(target_std=1.0))
     raw = np.array([[[1.0, 3.0]], [[10.0, 30.0]]], dtype=np.float32)
 
-    model.calibrate(raw, np.ones((1, 2), dtype=bool))
+    model.calibrate(raw, np.ones((1, 2), dtype=bool), centred=True)
 
     assert model.normalise(raw).tolist() == [[[-1.0, 1.0]], [[-1.0, 1.0]]]
 
@@ -60,7 +60,7 @@ def test_where_steps_are_missing_zero_keeps_its_meaning(config: Config, ensemble
     raw = np.ones((1, 2, 4), dtype=np.float32)
     valid = np.array([[True] * 4, [True, False, False, False]])
 
-    model.calibrate(raw, valid)
+    model.calibrate(raw, valid, centred=False)
 
     assert model.normalise(raw)[0, 0].tolist() == pytest.approx([0.05] * 4)
     assert float(model.normalise(np.zeros((1, 1, 1), dtype=np.float32))[0, 0, 0]) == 0.0
@@ -70,7 +70,7 @@ def test_constant_rewards_are_not_blown_up(config: Config, ensemble: Make) -> No
     model = ensemble(config())
     raw = np.full((2, 3, 4), 0.7, dtype=np.float32)
 
-    model.calibrate(raw, np.ones((3, 4), dtype=bool))
+    model.calibrate(raw, np.ones((3, 4), dtype=bool), centred=True)
 
     assert np.abs(model.normalise(raw)).max() < 1e-6
 

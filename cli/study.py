@@ -1,0 +1,37 @@
+"""`clipwise study CONFIG`: from demonstrations to a report, going on where it was left."""
+
+from __future__ import annotations
+
+import signal
+
+from rich.console import Console
+
+from cli.signals import interrupt
+from learner.study.config import StudyConfig
+from learner.study.folder import StudyError
+from learner.study.stages import run_study
+from server.settings import load_settings
+
+console = Console()
+
+
+def study(config: StudyConfig) -> None:
+    """Run what is not finished and write the report.
+
+    Raises:
+        StudyError: something did not finish; the report says what, and holds the rest.
+    """
+    signal.signal(signal.SIGTERM, interrupt)
+    root = load_settings().var / "studies" / config.name
+    console.print(f"study [bold]{config.name}[/bold] in {root}", soft_wrap=True)
+    results = run_study(
+        config, root, lambda line: console.print(line, highlight=False, markup=False)
+    )
+    console.print(str(root / "report.html"), soft_wrap=True)
+    console.print(str(root / "results.json"), soft_wrap=True)
+    if results.problems:
+        name, problem = next(iter(results.problems.items()))
+        raise StudyError(
+            f"{len(results.problems)} tasks did not finish, the first {name}: {problem}; the same "
+            "command tries them again"
+        )

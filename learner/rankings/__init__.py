@@ -1,0 +1,1 @@
+"""Orders over demonstrations, and the preferences that follow from them."""

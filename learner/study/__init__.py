@@ -1,0 +1,1 @@
+"""The study: demonstrations, rankings, reward models, agents, and what they are worth."""

@@ -1,0 +1,217 @@
+"""Fresh agents trained on frozen rewards, with controls, scored by true return."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from learner.agents.ppo import PPOAgent, make_agent
+from learner.agents.rollouts import Rollout
+from learner.config import RunConfig
+from learner.devices import Compute
+from learner.envs.protocol import Environments
+from learner.envs.registry import make
+from learner.evaluation.procgen_scores import RANGES, normalised_score, official_score
+from learner.evaluation.scoring import Scores, score
+from learner.rewards.ensemble import RewardEnsemble
+from learner.rewards.packing import unpack
+from learner.seeds import integer
+from learner.study.bank import open_bank
+from learner.study.cells import Cell
+from learner.study.config import StudyConfig
+from learner.study.experts import checkpoints, expert_config, load_state
+from learner.study.folder import StudyFolder, game_slug, write_json, write_whole
+
+Control = Literal["plus_one", "minus_one", "true", "best_checkpoint"]
+_CONSTANTS = {"plus_one": 1.0, "minus_one": -1.0}
+_SAVE_EVERY = 10  # rollouts
+
+
+@dataclass(frozen=True)
+class AgentTask:
+    """An agent: of a game, on the reward of a cell or of a control."""
+
+    game: str
+    seed: int
+    cell: Cell | None = None
+    control: Control | None = None
+
+    @property
+    def name(self) -> str:
+        """Its file's name."""
+        paid = self.cell.name if self.cell else f"{game_slug(self.game)}-{self.control}"
+        return f"agent-{paid}-{self.seed}"
+
+
+def agent_tasks(study: StudyConfig) -> list[AgentTask]:
+    """Every agent of a study; the best demonstrations' checkpoint is scored beside them."""
+    agents = study.agents
+    if not agents.total_steps:
+        return []
+    largest = max(study.sweep.counts)
+    tasks = []
+    for game in study.games:
+        models = [Cell(game, rule, largest, 0) for rule in agents.rules]
+        models += [
+            Cell(game, rule, largest, 0, variant)
+            for variant in agents.variants
+            for rule in study.sweep.variant_rules
+        ]
+        for seed in range(agents.seeds):
+            tasks += [AgentTask(game, seed, cell=cell) for cell in models]
+            tasks += [AgentTask(game, seed, control=control) for control in agents.controls]
+        tasks.append(AgentTask(game, 0, control="best_checkpoint"))
+    return tasks
+
+
+def train_agent(
+    study: StudyConfig, folder: StudyFolder, task: AgentTask, say: Callable[[str], None]
+) -> None:
+    """Train a fresh agent, from where an earlier attempt was left, and score it."""
+    config = _config(study, task)
+    latest = folder.agent(task.name).with_suffix(".pt")
+    environments = make(
+        config.environment,
+        num_envs=config.environment.num_envs,
+        seed=integer(config.seed, "environments"),
+    )
+    with closing(environments):
+        state = load_state(latest) if latest.exists() else None
+        if task.control == "best_checkpoint":
+            agent = _best(folder, task, config, environments)
+        else:
+            compute = Compute(**state["agent"]["compute"]) if state else None
+            agent = make_agent(config, environments, compute)
+            environments.reset()
+            if state:
+                _resume(agent, state)
+            _learn(agent, config, _payer(study, folder, task), latest, say)
+        scores = score(agent, config, study.agents.episodes, rewarding=None, pulse=lambda: None)
+    write_json(folder.agent(task.name), _result(study, task, agent, scores))
+    latest.unlink(missing_ok=True)
+
+
+def _config(study: StudyConfig, task: AgentTask) -> RunConfig:
+    if task.control == "best_checkpoint":
+        return expert_config(study, task.game)
+    agents = study.agents
+    # Equal for all rewards, so that they differ in nothing else.
+    seed = integer(study.seed, f"agent {task.game} {task.seed}")
+    return study.run(task.game, agents.agent, steps=agents.total_steps, seed=seed, name="agent")
+
+
+def _best(
+    folder: StudyFolder, task: AgentTask, config: RunConfig, environments: Environments
+) -> PPOAgent:
+    """The checkpoint that earned most, on average, in the training demonstrations."""
+    entries = open_bank(folder, task.game, "train").entries
+    earned: dict[int, list[float]] = {}
+    for one in entries:
+        earned.setdefault(one.checkpoint, []).append(one.true_return)
+    best = max(earned, key=lambda steps: float(np.mean(earned[steps])))
+    kept = next(one for one in checkpoints(folder.experts(task.game)) if one.steps == best)
+    state = kept.load()["agent"]
+    agent = make_agent(config, environments, Compute(**state["compute"]))
+    agent.load_state_dict(state)
+    return agent
+
+
+Payer = Callable[[Rollout], NDArray[np.float32]]
+
+
+def _payer(study: StudyConfig, folder: StudyFolder, task: AgentTask) -> Payer:
+    """What a rollout is paid; the true rewards are read by the control of that name alone."""
+    if task.cell is not None:
+        path = folder.cell(task.cell.name)
+        model = unpack(path.with_suffix(".pt").read_bytes())
+        with np.load(path.with_suffix(".npz")) as arrays:
+            by_step = arrays["by_step"] if "by_step" in arrays.files else None
+        return _LearnedPay(model, by_step, squash=study.agents.squash == "sigmoid")
+    constant = _CONSTANTS.get(task.control or "")
+    if constant is None:
+        return lambda rollout: rollout.true_rewards
+    return lambda rollout: np.full(rollout.ends.shape, constant, np.float32)
+
+
+class _LearnedPay:
+    """The frozen reward, centred on its training snippets (or per step), optionally squashed."""
+
+    def __init__(
+        self, model: RewardEnsemble, by_step: NDArray[np.float32] | None, *, squash: bool
+    ) -> None:
+        self._model, self._by_step, self._squash = model, by_step, squash
+
+    def __call__(self, rollout: Rollout) -> NDArray[np.float32]:
+        if self._squash:
+            raw = self._model.raw(rollout.observations, rollout.actions).mean(axis=0)
+            return np.asarray(1 / (1 + np.exp(-raw)), np.float32)
+        paid = self._model.rewards(rollout.observations, rollout.actions)
+        if self._by_step is None:
+            return paid
+        shift = self._model.normalise(np.zeros((len(self._model.networks), 1), np.float32)).mean()
+        times = np.minimum(rollout.episode_times, len(self._by_step) - 1)
+        return np.asarray(paid - shift - self._by_step[times], np.float32)
+
+
+def _learn(
+    agent: PPOAgent, config: RunConfig, pay: Payer, latest: Path, say: Callable[[str], None]
+) -> None:
+    rollouts = max(1, config.total_steps // config.rollout_steps)
+    done = agent.steps // config.rollout_steps
+    for number in range(done + 1, rollouts + 1):
+        rollout = agent.collect(number, capture=False)
+        metrics = agent.improve(rollout, pay(rollout))
+        if number % _SAVE_EVERY == 0 and number < rollouts:
+            _save(agent, latest)
+            score = metrics.get("rollout/ep_rew_mean", float("nan"))
+            say(f"{agent.steps:,} of {config.total_steps:,} steps, true return {score:.2f}")
+
+
+def _save(agent: PPOAgent, latest: Path) -> None:
+    buffer = io.BytesIO()
+    environments = [agent.env.save(index) for index in range(agent.env.num_envs)]
+    torch.save({"agent": agent.state_dict(), "environments": environments}, buffer)
+    write_whole(latest, lambda file: file.write(buffer.getbuffer()))
+
+
+def _resume(agent: PPOAgent, state: dict[str, Any]) -> None:
+    agent.load_state_dict(state["agent"])
+    for index, snapshot in enumerate(state["environments"]):
+        agent.env.load(index, snapshot)
+
+
+def _result(study: StudyConfig, task: AgentTask, agent: PPOAgent, scores: Scores) -> dict[str, Any]:
+    """Scores as they are, normalised, and the official curves' at the same step count."""
+    values: dict[str, Any] = {
+        "agent": {
+            "game": task.game,
+            "seed": task.seed,
+            "control": task.control,
+            "cell": asdict(task.cell) if task.cell else None,
+        },
+        "steps": agent.steps,
+        "train": asdict(scores.train),
+        "test": asdict(scores.test),
+        "lengths": list(scores.lengths),
+    }
+    game, environment = task.game.removeprefix("procgen/"), study.environment
+    if game in RANGES and environment.distribution_mode in ("easy", "hard"):
+        mode = environment.distribution_mode
+        values["normalised"] = {
+            split: normalised_score(game, mode, getattr(scores, split).value)
+            for split in ("train", "test")
+        }
+        if mode == "easy" and environment.num_levels == 200:
+            values["official"] = {
+                split: official_score("easy-200", game, split, agent.steps)
+                for split in ("train", "test")
+            }
+    return values

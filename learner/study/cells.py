@@ -1,0 +1,313 @@
+"""Cells: one reward model for one game, sampling rule, number of demonstrations and seed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learner.config import ConfigError, EnvironmentConfig, RewardConfig
+from learner.devices import find_device
+from learner.envs.registry import make
+from learner.evaluation import baselines
+from learner.preferences import LabelledPairs, PreferenceRow, SegmentStore, labelled_pairs
+from learner.rankings.orders import RankingError
+from learner.rankings.snippets import Rule, SnippetConfig, Snippets, draw_snippets, too_short
+from learner.rewards.ensemble import Precision, RewardEnsemble
+from learner.rewards.fitting import fit
+from learner.rewards.holdout import HoldOut
+from learner.rewards.packing import pack
+from learner.seeds import generator, integer
+from learner.study.bank import Bank, open_bank
+from learner.study.config import StudyConfig, VariantConfig
+from learner.study.folder import StudyError, StudyFolder, game_slug, write_json, write_whole
+from learner.study.judging import Predicted, evaluation_sets, judge
+from learner.study.ranking import rank
+
+_PLAIN = VariantConfig(name="plain")
+_ANSWERS = {1.0: "a", 0.5: "tie", 0.0: "b"}
+_TEACHER = 1  # there is but one, the ranking
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What distinguishes one reward model of a study from another."""
+
+    game: str
+    rule: Rule
+    count: int
+    seed: int
+    variant: str = "plain"
+
+    @property
+    def name(self) -> str:
+        """Its files' name."""
+        plain = f"{game_slug(self.game)}-{self.rule}-{self.count:04d}-{self.seed}"
+        return plain if self.variant == "plain" else f"{plain}-{self.variant}"
+
+
+def cells(study: StudyConfig) -> list[Cell]:
+    """Every cell of a study, those of few demonstrations first."""
+    sweep = study.sweep
+    plain = [
+        Cell(game, rule, count, seed)
+        for count in sorted(sweep.counts)
+        for seed in range(sweep.seeds)
+        for rule in sweep.rules
+        for game in study.games
+    ]
+    largest = max(sweep.counts)
+    changed = [
+        Cell(game, rule, largest, 0, variant.name)
+        for variant in sweep.variants
+        for rule in sweep.variant_rules
+        for game in study.games
+    ]
+    return plain + changed
+
+
+def fit_cell(study: StudyConfig, folder: StudyFolder, cell: Cell) -> None:
+    """Fit a cell's reward model, judge it on unseen levels, and keep both."""
+    started = time.perf_counter()
+    variant = _variant(study, cell)
+    snippets_config = _changed(study.snippets, {**variant.snippets, "rule": cell.rule})
+    reward_config = _changed(study.reward, variant.reward)
+    train, test = (open_bank(folder, cell.game, split) for split in ("train", "test"))
+    # Equal for all rules and variants, so that they differ in nothing else.
+    rng = generator(study.seed, f"demonstrations {cell.game} {cell.count} {cell.seed}")
+    chosen = _choose(train, cell, rng)
+    drawing = generator(study.seed, f"snippets {cell.name}")
+    drawn = _draw(study, train, chosen, snippets_config, reward_config.holdout, drawing)
+    if variant.shuffled:
+        drawn = drawn.shuffled(drawing)
+    ensemble = _ensemble(study, cell, reward_config)
+    ensemble.holdouts = [HoldOut(dict(drawn.sides)) for _ in range(reward_config.members)]
+    labels = _labels(drawn.snippets, train, chosen, snippets_config)
+    report = fit(ensemble, labels, reward_config, generator(study.seed, f"fit {cell.name}"))
+    fitted = time.perf_counter() - started
+    by_step = _means_by_step(ensemble, train, chosen) if variant.centred_per_step else None
+    predicted = predict(ensemble, test, by_step)
+    sets, problems = evaluation_sets(study, cell.game, test)
+    figures = judge(predicted, test, sets, study, generator(study.seed, f"judge {cell.name}"))
+    _keep(folder, cell, ensemble, predicted, by_step)
+    write_json(
+        folder.cell(cell.name),
+        {
+            "cell": asdict(cell),
+            "figures": figures,
+            "fit": report.metrics,
+            "snippets": {"pairs": len(drawn.snippets), **drawn.facts},
+            "problems": [*train.problems, *test.problems, *problems],
+            "seconds": {"fit": fitted, "all": time.perf_counter() - started},
+        },
+    )
+
+
+def judge_baselines(study: StudyConfig, folder: StudyFolder, game: str) -> None:
+    """Judge rewards that know nothing, and the true one, as reward models are judged."""
+    test = open_bank(folder, game, "test")
+    sets, problems = evaluation_sets(study, game, test)
+    times = np.concatenate([np.arange(steps) for steps in test.lengths])
+    rewards: dict[str, NDArray[np.floating[Any]]] = {
+        "length": baselines.length(test.observations, times),
+        "clock": baselines.clock(test.observations, times),
+        "zero": baselines.zero(test.observations, times),
+        "true": test.rewards,
+    }
+    rng = generator(study.seed, f"baselines {game}")
+    figures = {name: judge(Predicted(one), test, sets, study, rng) for name, one in rewards.items()}
+    write_json(
+        folder.cell(f"{game_slug(game)}-baselines"),
+        {
+            "game": game,
+            "figures": figures,
+            "sets": {name: {**one.facts, "warning": one.warning} for name, one in sets.items()},
+            "demonstrations": [asdict(entry) for entry in test.entries],
+            "problems": [*test.problems, *problems],
+        },
+    )
+
+
+def predict(
+    ensemble: RewardEnsemble, bank: Bank, by_step: NDArray[np.float64] | None = None
+) -> Predicted:
+    """The reward of every step of a bank, without the constant that normalisation chose."""
+    members = ensemble.members(bank.observations, bank.actions)
+    shift = ensemble.normalise(np.zeros((len(members), 1), np.float32)).mean()
+    rewards = members.mean(axis=0, dtype=np.float64) - float(shift)
+    if by_step is not None:
+        rewards = rewards - np.concatenate(
+            [by_step[np.minimum(np.arange(steps), len(by_step) - 1)] for steps in bank.lengths]
+        )
+        return Predicted(rewards, 0.0, trained=True)
+    return Predicted(rewards, -float(shift), trained=True)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Training pairs over the chosen demonstrations, and which of these are held out."""
+
+    snippets: Snippets
+    sides: dict[str, bool]
+    facts: dict[str, Any]
+
+    def shuffled(self, rng: np.random.Generator) -> _Drawn:
+        """The same pairs under labels that do not belong to them."""
+        one = self.snippets
+        targets = baselines.shuffled_labels(one.targets, rng)
+        return _Drawn(
+            Snippets(one.demonstrations, one.starts, one.lengths, targets), self.sides, self.facts
+        )
+
+
+def _variant(study: StudyConfig, cell: Cell) -> VariantConfig:
+    return next((one for one in study.sweep.variants if one.name == cell.variant), _PLAIN)
+
+
+def _changed(config: Any, changes: dict[str, Any]) -> Any:
+    """A section with a variant's changes."""
+    try:
+        return type(config).model_validate({**config.model_dump(), **changes})
+    except ValueError as error:
+        reason = " ".join(str(error).splitlines()[1:3])
+        raise ConfigError(f"a variant of the study cannot be used: {reason}") from error
+
+
+def _choose(train: Bank, cell: Cell, rng: np.random.Generator) -> NDArray[np.int64]:
+    if cell.count > len(train):
+        raise StudyError(
+            f"cell {cell.name} asks for {cell.count} demonstrations, only {len(train)} can be used"
+        )
+    return rng.permutation(len(train))[: cell.count]
+
+
+def _draw(
+    study: StudyConfig,
+    train: Bank,
+    chosen: NDArray[np.int64],
+    config: SnippetConfig,
+    holdout: float,
+    rng: np.random.Generator,
+) -> _Drawn:
+    """Pairs among the demonstrations to learn from, and among those held out."""
+    rewards = train.reward_lists()
+    held = chosen[: max(2, round(holdout * len(chosen)))]
+    rest = chosen[len(held) :]
+    note = ""
+    share = round(config.pairs * holdout)
+    try:
+        few = config.model_copy(update={"pairs": max(1, share)})
+        outside = _among(study, train, held, rewards, few, rng)
+    except RankingError:
+        note, outside, rest, share = "held-out demonstrations are all tied", None, chosen, 0
+    many = config.model_copy(update={"pairs": config.pairs - share})
+    inside = _among(study, train, rest, rewards, many, rng)
+    parts = [inside] if outside is None else [inside, outside]
+    names = ("demonstrations", "starts", "lengths", "targets")
+    joint = Snippets(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+    sides = {_episode(int(one)): False for one in rest}
+    if outside is not None:
+        sides |= {_episode(int(one)): True for one in held}
+    short = too_short([int(train.lengths[one]) for one in chosen], config)
+    facts = {
+        "held_out": sum(sides.values()),
+        "note": note,
+        "shorter_than_a_snippet": [train.entries[int(chosen[one])].number for one in short],
+        "ties": float(np.mean(joint.targets == 0.5)),
+    }
+    return _Drawn(joint, sides, facts)
+
+
+def _among(
+    study: StudyConfig,
+    train: Bank,
+    members: NDArray[np.int64],
+    rewards: list[NDArray[np.float32]],
+    config: SnippetConfig,
+    rng: np.random.Generator,
+) -> Snippets:
+    """Snippets of some demonstrations, by their index in the bank."""
+    ranking = rank(study, [train.entries[int(one)] for one in members])
+    drawn = draw_snippets(ranking, [rewards[int(one)] for one in members], config, rng)
+    return Snippets(members[drawn.demonstrations], drawn.starts, drawn.lengths, drawn.targets)
+
+
+def _episode(index: int) -> str:
+    return f"demonstration-{index}"
+
+
+def _labels(
+    snippets: Snippets, train: Bank, chosen: NDArray[np.int64], config: SnippetConfig
+) -> LabelledPairs:
+    """The pairs as preferences of a teacher, over views of the demonstrations."""
+    whole = {
+        int(one): (
+            np.array(train.observations[train.steps(int(one))]),
+            train.actions[train.steps(int(one))],
+        )
+        for one in chosen
+    }
+    store = SegmentStore(config.frames)
+    rows = []
+    sides = zip(
+        snippets.demonstrations, snippets.starts, snippets.lengths, snippets.targets, strict=True
+    )
+    for number, (demos, starts, lengths, target) in enumerate(sides):
+        for side in (0, 1):
+            seen, done = whole[int(demos[side])]
+            window = slice(starts[side], starts[side] + lengths[side], config.stride)
+            key = 2 * number + side
+            store.add(key, seen[window], done[window], _episode(int(demos[side])), copy=False)
+        answer = _ANSWERS[float(target)]
+        rows.append(PreferenceRow(number, number, _TEACHER, 2 * number, 2 * number + 1, answer))
+    return labelled_pairs(rows, store)
+
+
+def _ensemble(study: StudyConfig, cell: Cell, config: RewardConfig) -> RewardEnsemble:
+    environment: EnvironmentConfig = study.environment_of(cell.game)
+    single = make(environment, num_envs=1, seed=0)
+    try:
+        spaces = single.observation_space, single.action_space
+    finally:
+        single.close()
+    device = find_device(study.device)
+    precision: Precision = "float32" if study.precision == "auto" else study.precision
+    if device == "cuda" and study.precision == "auto":
+        precision = "bfloat16"
+    seed = integer(study.seed, f"weights {cell.game} {cell.seed}")
+    return RewardEnsemble(*spaces, config, seed=seed, device=device, precision=precision)
+
+
+def _means_by_step(
+    ensemble: RewardEnsemble, train: Bank, chosen: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(longest,) mean reward of the training demonstrations at each step of an episode."""
+    parts = [train.steps(int(one)) for one in chosen]
+    longest = max(part.stop - part.start for part in parts)
+    totals, counts = np.zeros(longest), np.zeros(longest)
+    shift = ensemble.normalise(np.zeros((len(ensemble.networks), 1), np.float32)).mean()
+    for part in parts:
+        rewards = ensemble.rewards(np.array(train.observations[part]), train.actions[part]) - shift
+        totals[: len(rewards)] += rewards
+        counts[: len(rewards)] += 1
+    return totals / counts
+
+
+def _keep(
+    folder: StudyFolder,
+    cell: Cell,
+    ensemble: RewardEnsemble,
+    predicted: Predicted,
+    by_step: NDArray[np.float64] | None,
+) -> None:
+    """Store model and predictions before the figures: these say that a cell is finished."""
+    path = folder.cell(cell.name)
+    content = pack(ensemble)
+    write_whole(path.with_suffix(".pt"), lambda file: file.write(content))
+    arrays = {"rewards": predicted.rewards.astype(np.float32), "centre": np.array(predicted.centre)}
+    if by_step is not None:
+        arrays["by_step"] = by_step.astype(np.float32)
+    write_whole(path.with_suffix(".npz"), lambda file: np.savez_compressed(file, **arrays))

@@ -1,0 +1,140 @@
+"""A study's folder: what is finished lies there under its name, whole or not at all.
+
+config.json                          the study's, as it was started
+experts/GAME/000000000.pt            checkpoints of PPO by environment steps
+demonstrations/GAME/SPLIT/00000.npz  recipes; index.json beside them says what they are
+bank/GAME-SPLIT/                     what the demonstrations show; made again if removed
+cells/NAME.json and NAME.pt          a reward model, and what it is worth
+agents/NAME.json                     an agent trained on a frozen reward, and its scores
+problems/                            why a task did not finish
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from learner.errors import LearnerError
+
+
+class StudyError(LearnerError):
+    """A study that cannot go on; the message says what to do."""
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file under another name first, so that a kill leaves all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("wb") as file:
+            write(file)
+        draft.replace(path)
+    except OSError as error:
+        raise StudyError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write plain values; what is not a number becomes null."""
+    content = json.dumps(_finite(values), indent=1, allow_nan=False).encode() + b"\n"
+    write_whole(path, lambda file: file.write(content))
+
+
+def read_json(path: Path) -> Any:
+    """Read what `write_json` wrote.
+
+    Raises:
+        StudyError: it is missing or damaged; the message names it.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise StudyError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise StudyError(f"{path} is damaged; remove it and start the study again") from error
+
+
+def _finite(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {str(key): _finite(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_finite(value) for value in values]
+    if isinstance(values, float) and not math.isfinite(values):
+        return None
+    return values
+
+
+class StudyFolder:
+    """Where everything of one study lies."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def experts(self, game: str) -> Path:
+        """Checkpoints of a game's expert."""
+        return self.root / "experts" / game_slug(game)
+
+    def demonstrations(self, game: str, split: str) -> Path:
+        """Recipes of a game's demonstrations of one split."""
+        return self.root / "demonstrations" / game_slug(game) / split
+
+    def bank(self, game: str, split: str) -> Path:
+        """What these demonstrations show, as plain arrays."""
+        return self.root / "bank" / f"{game_slug(game)}-{split}"
+
+    def cell(self, name: str) -> Path:
+        """Figures of a cell; its reward model has the suffix .pt."""
+        return self.root / "cells" / f"{name}.json"
+
+    def agent(self, name: str) -> Path:
+        """Scores of an agent."""
+        return self.root / "agents" / f"{name}.json"
+
+    def problem(self, name: str) -> Path:
+        """Why a task did not finish."""
+        return self.root / "problems" / f"{name}.json"
+
+    def log(self, name: str) -> Path:
+        """What a task wrote to standard error."""
+        return self.root / "problems" / f"{name}.log"
+
+    def claim(self, config: dict[str, Any]) -> None:
+        """Take the folder for a study.
+
+        Raises:
+            StudyError: it holds another study.
+        """
+        path = self.root / "config.json"
+        if not path.exists():
+            write_json(path, config)
+            return
+        kept = read_json(path)
+        if kept == json.loads(json.dumps(_finite(config))):
+            return
+        differing = _difference(kept, config)
+        raise StudyError(
+            f"{self.root} holds a study with another {differing}; give this one another name, or "
+            "remove the folder"
+        )
+
+
+def _difference(kept: Any, given: dict[str, Any], prefix: str = "") -> str:
+    """The first key in which two configurations differ."""
+    given = json.loads(json.dumps(_finite(given)))
+    for key in sorted(set(kept) | set(given)):
+        was, now = kept.get(key), given.get(key)
+        if was != now:
+            if isinstance(was, dict) and isinstance(now, dict):
+                return _difference(was, now, f"{prefix}{key}.")
+            return f"{prefix}{key}"
+    return "configuration"
+
+
+def game_slug(game: str) -> str:
+    """A game's name as part of a file's."""
+    return game.removeprefix("procgen/").replace("/", "-").lower()

@@ -1,0 +1,127 @@
+"""A study's report: one HTML page that needs nothing beside it."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from learner.evaluation.accuracy import CLOCK_LIMIT
+from learner.study import figures
+from learner.study.bank import open_bank
+from learner.study.cells import Cell
+from learner.study.folder import StudyFolder, write_whole
+from learner.study.summary import Results, Values, table
+
+COLUMNS = {
+    "clock": "clock",
+    "honest": "honest",
+    "own": "own",
+    "true": "true",
+    "whole": "whole",
+    "rho_t": "ρ<sub>t</sub>",
+    "spearman": "raw",
+    "spearman_centred": "centred",
+    "spearman_given_length": "partial",
+    "dard_proxy": "proxy",
+}
+
+
+def write_report(results: Results, folder: StudyFolder) -> Path:
+    """Draw everything that finished and write report.html."""
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+    )
+    templates.filters["number"] = _number
+    page = templates.get_template("report.html").render(
+        study=results.study,
+        games=[_game(results, folder, game) for game in results.baselines],
+        columns=COLUMNS,
+        limit=CLOCK_LIMIT,
+        problems=_problems(results),
+    )
+    path = folder.root / "report.html"
+    write_whole(path, lambda file: file.write(page.encode()))
+    return path
+
+
+def _game(results: Results, folder: StudyFolder, game: str) -> Values:
+    """Everything that the page shows of a game."""
+    drawn: list[tuple[str, str]] = []
+
+    def add(title: str, content: bytes) -> None:
+        drawn.append((title, base64.b64encode(content).decode()))
+
+    shown = _largest(results, game)
+    if shown:
+        add("Accuracy against demonstrations", figures.accuracy_curves(results, game))
+        add("Correlation of returns against demonstrations",
+            figures.correlation_curves(results, game))  # fmt: skip
+        bank = open_bank(folder, game, "test")
+        predicted = {one["cell"]["rule"]: _predicted(folder, one) for one in shown}
+        add("Cumulative reward over unseen demonstrations", figures.cumulative(bank, predicted))
+        add("Reward per step, standardised", figures.strips(bank, predicted))
+        if shown[0]["figures"]["events"]:
+            add("Around true rewards", figures.events(shown))
+        add("Calibration on truly labelled pairs", figures.reliability(shown))
+    agents = [one for one in results.agents if one["agent"]["game"] == game]
+    if agents:
+        add("Agents on frozen rewards", figures.agent_bars(agents))
+    return {
+        "name": game,
+        "rows": table(results, game),
+        "sets": results.baselines[game]["sets"],
+        "demonstrations": _demonstrations(results, game),
+        "figures": drawn,
+        "agents": [{**one, "label": figures.agent_label(one)} for one in agents],
+    }
+
+
+def _largest(results: Results, game: str) -> list[Values]:
+    """The plain cell of each rule with most demonstrations, first seed."""
+    found = []
+    for rule in results.study.sweep.rules:
+        cells = results.of(game, rule=rule, seed=0)
+        if cells:
+            found.append(max(cells, key=lambda one: int(one["cell"]["count"])))
+    return found
+
+
+def _predicted(folder: StudyFolder, cell: Values) -> NDArray[np.float32]:
+    path = folder.cell(Cell(**cell["cell"]).name).with_suffix(".npz")
+    with np.load(path) as arrays:
+        rewards: NDArray[np.float32] = arrays["rewards"] - arrays["centre"].astype(np.float32)
+    return rewards
+
+
+def _demonstrations(results: Results, game: str) -> Values:
+    """What the test demonstrations are."""
+    entries = results.baselines[game]["demonstrations"]
+    returns = [one["true_return"] for one in entries]
+    lengths = [one["length"] for one in entries]
+    return {
+        "count": len(entries),
+        "returns": np.quantile(returns, [0, 0.25, 0.5, 0.75, 1]).tolist(),
+        "lengths": np.quantile(lengths, [0, 0.25, 0.5, 0.75, 1]).tolist(),
+    }
+
+
+def _problems(results: Results) -> dict[str, list[str]]:
+    """What people should know: tasks that failed, and what was left out within others."""
+    noted: dict[str, list[str]] = {name: [text] for name, text in results.problems.items()}
+    for cell in results.cells:
+        name = Cell(**cell["cell"]).name
+        notes = [*cell["problems"]]
+        if cell["snippets"]["note"]:
+            notes.append(f"{cell['snippets']['note']}, so nothing was held out")
+        if notes:
+            noted.setdefault(name, []).extend(notes)
+    return noted
+
+
+def _number(value: Any) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -1,0 +1,85 @@
+"""A study from its configuration to its report: stages of tasks, each done once.
+
+    clipwise study experiments/study-smoke.yaml
+
+Killed at any moment and started again, it goes on from what is finished.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from learner.study.config import StudyConfig
+from learner.study.executors import run_tasks
+from learner.study.folder import StudyFolder, write_json
+from learner.study.report import write_report
+from learner.study.summary import Results, collect
+from learner.study.tasks import STAGES, Task, plan_tasks
+
+
+def run_study(study: StudyConfig, root: Path, say: Callable[[str], None]) -> Results:
+    """Run what is not finished, then write the report and results.json.
+
+    Args:
+        study: the configuration.
+        root: the study's folder.
+        say: told, in lines, how it goes.
+
+    Raises:
+        StudyError: the folder holds another study.
+    """
+    folder = StudyFolder(root)
+    folder.claim(study.model_dump(mode="json", exclude={"executor", "threads"}))
+    tasks = plan_tasks(study)
+    problems: dict[str, str] = {}
+    for stage in STAGES:
+        own = [task for task in tasks if task.stage == stage]
+        left = [task for task in own if not task.finished(folder)]
+        say(f"{stage}: {len(own) - len(left)} of {len(own)} finished")
+        ready = _ready(left, tasks, folder, problems, say)
+        _run(study, folder, ready, problems, say)
+    results = collect(study, folder, tasks, problems)
+    write_json(root / "results.json", results.as_dict())
+    write_report(results, folder)
+    return results
+
+
+def _ready(
+    left: list[Task],
+    tasks: list[Task],
+    folder: StudyFolder,
+    problems: dict[str, str],
+    say: Callable[[str], None],
+) -> list[Task]:
+    """Tasks whose needs are met; the others are problems."""
+    known = {task.name: task for task in tasks}
+    ready = []
+    for task in left:
+        lacking = [name for name in task.needs if not known[name].finished(folder)]
+        if lacking:
+            problems[task.name] = f"{lacking[0]} did not finish"
+            say(f"{task.name}: left out, {problems[task.name]}")
+        else:
+            ready.append(task)
+    return ready
+
+
+def _run(
+    study: StudyConfig,
+    folder: StudyFolder,
+    ready: list[Task],
+    problems: dict[str, str],
+    say: Callable[[str], None],
+) -> None:
+    """Run the tasks of a stage and tell of each."""
+    if not ready:
+        return
+    started = time.monotonic()
+    for number, (task, problem) in enumerate(run_tasks(study, folder, ready, say), 1):
+        if problem is not None:
+            problems[task.name] = problem
+        outcome = "finished" if problem is None else f"failed: {problem}"
+        elapsed = time.monotonic() - started
+        say(f"[{number}/{len(ready)}, {elapsed:.0f} s] {task.name}: {outcome}")

@@ -1,0 +1,149 @@
+"""A study's figures in one place: what its tasks wrote, and the tables made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from learner.study.config import StudyConfig
+from learner.study.folder import StudyFolder, game_slug, read_json
+from learner.study.judging import TRUE_ALIGNED
+from learner.study.tasks import Task
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that finished, and what did not.
+
+    Attributes:
+        baselines: by game, `judge_baselines`' figures.
+        cells: `fit_cell`'s, in the order of the plan.
+        agents: `train_agent`'s.
+        problems: by task, what kept it from finishing.
+    """
+
+    study: StudyConfig
+    baselines: dict[str, Values]
+    cells: list[Values]
+    agents: list[Values]
+    problems: dict[str, str]
+
+    def of(self, game: str, **wanted: Any) -> list[Values]:
+        """Cells of a game with some of a cell's attributes."""
+        wanted = {"variant": "plain", **wanted, "game": game}
+        return [
+            one
+            for one in self.cells
+            if all(one["cell"][name] == value for name, value in wanted.items())
+        ]
+
+    def as_dict(self) -> Values:
+        """For results.json."""
+        return {
+            "study": self.study.model_dump(mode="json"),
+            "baselines": self.baselines,
+            "cells": self.cells,
+            "agents": self.agents,
+            "problems": self.problems,
+            "table": {game: table(self, game) for game in self.baselines},
+        }
+
+
+def collect(
+    study: StudyConfig, folder: StudyFolder, tasks: Sequence[Task], problems: dict[str, str]
+) -> Results:
+    """Read what finished tasks left."""
+    done = [task for task in tasks if task.finished(folder)]
+    stages = {stage: [t for t in done if t.stage == stage] for stage in ("reward models", "agents")}
+    baselines = {
+        game: read_json(path)
+        for game in study.games
+        if (path := folder.cell(f"{game_slug(game)}-baselines")).exists()
+    }
+    return Results(
+        study,
+        baselines,
+        [read_json(task.marker(folder)) for task in stages["reward models"]],
+        [read_json(task.marker(folder)) for task in stages["agents"]],
+        problems,
+    )
+
+
+def table(results: Results, game: str) -> list[Values]:
+    """The sampler comparison of a game: a row per rule and count, means over seeds.
+
+    Columns: clock = accuracy of a clock on the rule's own test pairs; honest = inherited labels
+    that agree with true ones; own = accuracy on the rule's own test pairs; true = on truly
+    labelled pairs with equal starts; whole = on whole demonstrations; rho_t = within-episode
+    Spearman of reward and time; raw, centred, partial = Spearman of predicted and true return.
+    """
+    sets = results.baselines[game]["sets"]
+    rows = []
+    sweep = results.study.sweep
+    for rule in sweep.rules:
+        for count in sorted(sweep.counts):
+            found = results.of(game, rule=rule, count=count)
+            if found:
+                rows.append(row(found, rule, str(count), sets.get(rule)))
+    for variant in sweep.variants:
+        for rule in sweep.variant_rules:
+            found = results.of(game, rule=rule, variant=variant.name)
+            if found:
+                name = f"{rule}, {variant.name}"
+                rows.append(row(found, name, str(max(sweep.counts)), sets.get(rule), own=rule))
+    for name, figures in results.baselines[game]["figures"].items():
+        rows.append(row([{"figures": figures}], f"baseline: {name}", "", None))
+    return rows
+
+
+def row(
+    found: list[Values], name: str, count: str, pairs: Values | None, own: str | None = None
+) -> Values:
+    """One line of the table."""
+    returns = ("spearman", "spearman_centred", "spearman_given_length")
+    values: Values = {
+        "name": name,
+        "demonstrations": count,
+        "seeds": len(found),
+        "clock": None if pairs is None else pairs["clock"],
+        "warning": "" if pairs is None else pairs["warning"],
+        "honest": None if pairs is None else pairs["true_labels_agree"]["value"],
+        "own": over(found, "accuracy", own or name, "value"),
+        "true": over(found, "accuracy", TRUE_ALIGNED, "value"),
+        "whole": over(found, "whole", "value"),
+        "rho_t": over(found, "time", "median"),
+        "dard_proxy": over(found, "dard_proxy"),
+        **{key: over(found, "returns", key, "value") for key in returns},
+    }
+    for key, path in (
+        ("true", ("accuracy", TRUE_ALIGNED)),
+        ("spearman_given_length", ("returns", "spearman_given_length")),
+    ):
+        values[f"{key}_interval"] = interval(found, path)
+    return values
+
+
+def over(found: Iterable[Values], *path: str) -> float | None:
+    """Mean over seeds of a figure, without those that lack it."""
+    values = [value for one in found if (value := at(one["figures"], path)) is not None]
+    return float(np.mean(values)) if values else None
+
+
+def interval(found: list[Values], path: tuple[str, ...]) -> tuple[float, float] | None:
+    """Of one seed its 95 % interval; of several the mean of the ends, which is no narrower."""
+    low, high = over(found, *path, "low"), over(found, *path, "high")
+    return None if low is None or high is None else (low, high)
+
+
+def at(values: Any, path: Sequence[str]) -> Any:
+    """A nested value; None where it is missing."""
+    for key in path:
+        if not isinstance(values, dict) or key not in values:
+            return None
+        values = values[key]
+    return values
