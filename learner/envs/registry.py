@@ -8,6 +8,7 @@ from learner.config import EnvironmentConfig
 from learner.envs.atari import AtariSingle, register_games
 from learner.envs.endings import HiddenEnds
 from learner.envs.gymnasium import GymnasiumSingle, specification
+from learner.envs.maze import MazeSingle
 from learner.envs.mujoco import MujocoSingle
 from learner.envs.procgen import ProcgenEnvironments
 from learner.envs.protocol import Environments, Split
@@ -69,6 +70,8 @@ def _singles(
     """Environments that come one by one, of the family that the id belongs to."""
     name: str = config.id
     options: dict[str, Any] = config.options
+    if name.startswith("maze/"):
+        return [MazeSingle(name, options, stream) for stream in streams]
     if name.startswith("ALE/"):
         register_games()
         specification(name)

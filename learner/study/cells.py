@@ -245,7 +245,7 @@ def _labels(
     """The pairs as preferences of a teacher, over views of the demonstrations."""
     whole = {
         int(one): (
-            np.array(train.observations[train.steps(int(one))]),
+            np.asarray(train.observations[train.steps(int(one))]),
             train.actions[train.steps(int(one))],
         )
         for one in chosen

@@ -64,7 +64,7 @@ def evaluation_sets(
     """
     ranking, rewards = by_true_return(bank.returns), bank.reward_lists()
     wanted = {
-        rule: study.snippets.model_copy(update={"rule": rule}) for rule in study.judging.rules
+        str(rule): study.snippets.model_copy(update={"rule": rule}) for rule in study.judging.rules
     }
     wanted[TRUE_ALIGNED] = study.snippets.model_copy(
         update={"rule": "true_labels", "label_starts": "aligned", "ties": "drop"}
@@ -72,10 +72,10 @@ def evaluation_sets(
     sets: dict[str, EvaluationSet] = {}
     problems: list[str] = []
     for name, config in wanted.items():
-        config = config.model_copy(update={"pairs": study.judging.pairs})
+        counted = config.model_copy(update={"pairs": study.judging.pairs})
         rng = generator(study.seed, f"evaluation set {name} of {game}")
         try:
-            sets[name] = _described(draw_snippets(ranking, rewards, config, rng), rewards)
+            sets[name] = _described(draw_snippets(ranking, rewards, counted, rng), rewards)
         except RankingError as error:
             problems.append(f"evaluation set {name}: {error}")
     return sets, problems

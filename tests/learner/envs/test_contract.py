@@ -31,6 +31,11 @@ MEMBERS = {
     "mountain-car": {"id": "MountainCarContinuous-v0"},
     "taxi": {"id": "Taxi-v4"},
     "slippery-lake": {"id": "FrozenLake-v1"},
+    "maze-coin-flip": {"id": "maze/coin-flip"},
+    "maze-non-terminating": {
+        "id": "maze/random-goal",
+        "options": {"size": 4, "terminating": False},
+    },
     "hopper": {"id": "Hopper-v5"},
     "half-cheetah": {"id": "HalfCheetah-v5", "options": {"max_episode_steps": 50}},
     "ant": {"id": "Ant-v5"},
