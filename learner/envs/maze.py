@@ -73,7 +73,10 @@ class Maze:
     def transitions(self) -> NDArray[np.int64]:
         """(cells, actions) where each action leads from each cell."""
         return np.array(
-            [[self.move(cell, action) for action in range(len(MOVES))] for cell in range(self.cells)]
+            [
+                [self.move(cell, action) for action in range(len(MOVES))]
+                for cell in range(self.cells)
+            ]
         )
 
     def draw(self, agent: int, goals: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -78,7 +78,8 @@ def open_bank(folder: StudyFolder, game: str, split: Split) -> Bank:
     offsets = np.concatenate([[0], np.cumsum([one.length for one in entries], dtype=np.int64)])
     shape = (int(offsets[-1]), *facts["shape"])
     try:
-        observations = np.memmap(place / "observations.raw", facts["dtype"], "r", shape=shape)
+        # Copy on write: torch takes no arrays that it must not write to.
+        observations = np.memmap(place / "observations.raw", facts["dtype"], "c", shape=shape)
         actions, rewards = np.load(place / "actions.npy"), np.load(place / "rewards.npy")
     except (OSError, ValueError, EOFError) as error:
         raise StudyError(

@@ -22,6 +22,17 @@ from learner.study.tasks import STAGES, Task, plan_tasks
 def run_study(study: StudyConfig, root: Path, say: Callable[[str], None]) -> Results:
     """Run what is not finished, then write the report and results.json.
 
+    Args and errors as of `run_stages`.
+    """
+    results = run_stages(study, root, say)
+    write_json(root / "results.json", results.as_dict())
+    write_report(results, StudyFolder(root))
+    return results
+
+
+def run_stages(study: StudyConfig, root: Path, say: Callable[[str], None]) -> Results:
+    """Run what is not finished; a task that fails is reported and the rest goes on.
+
     Args:
         study: the configuration.
         root: the study's folder.
@@ -40,10 +51,7 @@ def run_study(study: StudyConfig, root: Path, say: Callable[[str], None]) -> Res
         say(f"{stage}: {len(own) - len(left)} of {len(own)} finished")
         ready = _ready(left, tasks, folder, problems, say)
         _run(study, folder, ready, problems, say)
-    results = collect(study, folder, tasks, problems)
-    write_json(root / "results.json", results.as_dict())
-    write_report(results, folder)
-    return results
+    return collect(study, folder, tasks, problems)
 
 
 def _ready(

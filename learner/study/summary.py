@@ -96,6 +96,12 @@ def table(results: Results, game: str) -> list[Values]:
             if found:
                 name = f"{rule}, {variant.name}"
                 rows.append(row(found, name, str(max(sweep.counts)), sets.get(rule), own=rule))
+    for rule in sweep.variant_rules:
+        found = results.of(game, rule=rule, count=max(sweep.counts))
+        if found:
+            turned = [{"figures": flipped(one["figures"])} for one in found]
+            rows.append(row(turned, f"{rule}, sign-flipped", str(max(sweep.counts)),
+                            sets.get(rule), own=rule))  # fmt: skip
     for name, figures in results.baselines[game]["figures"].items():
         rows.append(row([{"figures": figures}], f"baseline: {name}", "", None))
     return rows
@@ -126,6 +132,28 @@ def row(
     ):
         values[f"{key}_interval"] = interval(found, path)
     return values
+
+
+def flipped(figures: Values) -> Values:
+    """The same of the reward with its sign turned; a guess stays a guess."""
+
+    def turn(values: Values, mirror: float) -> Values:
+        turned = {**values}
+        for key, other in (("value", "value"), ("low", "high"), ("high", "low")):
+            turned[key] = None if values[other] is None else mirror - values[other]
+        return turned
+
+    median = figures["time"]["median"]
+    lengths = ("pearson_length", "spearman_length")  # of the episode, not of the reward
+    return {
+        "accuracy": {name: turn(one, 1.0) for name, one in figures["accuracy"].items()},
+        "whole": turn(figures["whole"], 1.0),
+        "returns": {
+            name: one if name in lengths else turn(one, 0.0)
+            for name, one in figures["returns"].items()
+        },
+        "time": {"median": None if median is None else -median},
+    }
 
 
 def over(found: Iterable[Values], *path: str) -> float | None:

@@ -62,9 +62,6 @@ def noise(seed: int) -> np.ndarray:
 
 OTHERS = {
     "the other corner": MAZE.rewards((MAZE.corners[0],)),
-    "both corners": MAZE.rewards(MAZE.corners),
-    "a neighbouring cell": MAZE.rewards((79,)),
-    "noise": noise(0),
     "itself with noise": TRUE + 0.05 * noise(1),
     "its negative, shaped": shaped(-TRUE, 2),
 }
