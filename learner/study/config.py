@@ -9,15 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from learner.config import (
     AgentConfig,
-    ConfigError,
     EnvironmentConfig,
     EvaluationConfig,
     RewardConfig,
     RunConfig,
-    first_problem,
-    read_yaml,
 )
 from learner.rankings.snippets import RULES, Rule, SnippetConfig
+from learner.yaml_file import ConfigError, first_problem, read_yaml
 
 BLOCK = 10_000_000  # "unlimited" levels to train PPO on end before those of demonstrations
 
