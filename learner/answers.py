@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from learner.crowd import trust
+from learner.iteration import Trust
 from learner.preferences import (
     LabelledPairs,
     PreferenceRow,
@@ -29,6 +32,8 @@ class Answers:
 
     Attributes:
         rows: all rows read, oldest first, withdrawals among them.
+        excluded: teachers whose answers do not count.
+        last_exclusion: id of the newest decision about that; 0 before the first.
     """
 
     def __init__(
@@ -42,6 +47,8 @@ class Answers:
             newest: labels that a fit sees; None = all.
         """
         self.rows: list[PreferenceRow] = []
+        self.excluded: set[int] = set()
+        self.last_exclusion = 0
         self._records = records
         self._newest = newest
         self._segments = SegmentStore(segment_length)
@@ -52,11 +59,14 @@ class Answers:
         """Id of the newest row read; 0 before the first."""
         return self.rows[-1].id if self.rows else 0
 
-    def read(self, until: int | None = None) -> bool:
-        """Take answers stored since the last look; whether there were any, undone ones included.
+    def read(self, until: int | None = None, exclusions_until: int | None = None) -> bool:
+        """Take answers stored since the last look; whether there is anything new to a fit.
+
+        Undone answers are news, and so is that somebody's answers no longer count, or do again.
 
         Args:
             until: the last row to take; None = all there are.
+            exclusions_until: the last decision about whose answers count, likewise.
         """
         rows = [
             row
@@ -65,7 +75,21 @@ class Answers:
         ]
         self._unanswered -= {key for row in rows for key in (row.first, row.second)}
         self.rows += rows
-        return bool(rows)
+        return self._read_exclusions(exclusions_until) or bool(rows)
+
+    def _read_exclusions(self, until: int | None) -> bool:
+        found = [
+            row
+            for row in self._records.exclusions_after(self.last_exclusion)
+            if until is None or row.id <= until
+        ]
+        for row in found:
+            if row.excluded:
+                self.excluded.add(row.teacher)
+            else:
+                self.excluded.discard(row.teacher)
+            self.last_exclusion = row.id
+        return bool(found)
 
     def remember(self, key: int, segment: Segment, seen: NDArray[Any]) -> None:
         """Keep a segment that is at hand, so that it need not be replayed when it is answered.
@@ -88,14 +112,15 @@ class Answers:
         They are numbered within the run: fits draw by these numbers, and row ids depend on what
         else is in the database.
         """
-        counted = counting(self.rows, newest=self._newest)
+        rows = [row for row in self.rows if row.teacher not in self.excluded]
+        counted = counting(rows, newest=self._newest)
         wanted = {key for row, _ in counted for key in (row.first, row.second)}
         self._segments.keep(wanted | self._unanswered)
         for key in sorted(wanted):
             if key not in self._segments:
                 segment = self._records.segment(key)
                 self._hold(key, segment, replay(segment.trajectory).observations[segment.window])
-        labels = labelled_pairs(self.rows, self._segments, newest=self._newest)
+        labels = labelled_pairs(rows, self._segments, newest=self._newest)
         places = np.searchsorted([row.id for row in self.rows], labels.ids)
         return replace(labels, ids=places)
 
@@ -103,3 +128,11 @@ class Answers:
     def nbytes(self) -> int:
         """Bytes of the segments in memory."""
         return self._segments.nbytes
+
+    def trust(self, noise: Mapping[int, float]) -> dict[int, Trust]:
+        """How far each teacher's answers can be trusted, those that do not count among them.
+
+        Args:
+            noise: what the reward model has learned of it, by teacher.
+        """
+        return trust(self.rows, noise)

@@ -34,6 +34,7 @@ class Checkpoint:
         steps: environment steps so far.
         version: number of the newest reward model, 0 before the first.
         last_preference: row id of the newest preference that a fit has seen.
+        last_exclusion: row id of the newest decision about whose answers count.
         agent: networks, optimiser, normalisers and generators of the agent.
         ensemble: the reward model with its optimisers and normalisation.
         environments: one snapshot per environment.
@@ -46,6 +47,7 @@ class Checkpoint:
     steps: int
     version: int
     last_preference: int
+    last_exclusion: int
     agent: dict[str, Any]
     ensemble: dict[str, Any]
     environments: list[bytes]

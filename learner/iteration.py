@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from learner.trajectories import Segment
@@ -34,13 +34,31 @@ class NewQuery:
 
 
 @dataclass(frozen=True)
+class Trust:
+    """Shares of right answers of one teacher; None where there is nothing to tell them from.
+
+    Attributes:
+        one_coin: by pairs that others answered too.
+        crowd_bt: by segments that others compared too.
+        learned: by the reward model.
+        answers: decided answers that they rest on.
+    """
+
+    one_coin: float | None
+    crowd_bt: float | None
+    learned: float | None
+    answers: int
+
+
+@dataclass(frozen=True)
 class NewVersion:
-    """A reward model that the agent uses from now on."""
+    """A reward model that the agent uses from now on, and what its fit tells of its teachers."""
 
     content: bytes
     preferences: int
     last_preference_id: int | None
     metrics: dict[str, Any]
+    trust: Mapping[int, Trust] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -232,7 +232,8 @@ class TrainingLoop:
         self.demonstrations = None
         # What there was nothing to measure on is left out, not drawn as a zero.
         metrics = {name: value for name, value in report.metrics.items() if value is not None}
-        version = NewVersion(pack(self.ensemble), len(labels), self.answers.last, metrics)
+        last, trust = self.answers.last, self.answers.trust(self.ensemble.teacher_noise)
+        version = NewVersion(pack(self.ensemble), len(labels), last, metrics, trust)
         return version, dict(metrics)
 
     def _raw_rewards(self, rollout: Rollout) -> NDArray[np.float32] | None:
@@ -391,6 +392,7 @@ class TrainingLoop:
             steps=self.steps,
             version=self.version,
             last_preference=self.answers.last,
+            last_exclusion=self.answers.last_exclusion,
             agent=self.agent.state_dict(),
             ensemble=self.ensemble.state_dict(),
             environments=[
@@ -410,4 +412,4 @@ class TrainingLoop:
             self.environments.load(index, state)
         self.asking.load_state_dict(checkpoint.asking)
         self.fitting.bit_generator.state = checkpoint.fitting
-        self.answers.read(until=checkpoint.last_preference)
+        self.answers.read(checkpoint.last_preference, checkpoint.last_exclusion)

@@ -44,6 +44,15 @@ class PreferenceRow:
 
 
 @dataclass(frozen=True)
+class ExclusionRow:
+    """One decision: from here on a teacher's answers do not count, or count again."""
+
+    id: int
+    teacher: int
+    excluded: bool
+
+
+@dataclass(frozen=True)
 class StoredSegment:
     """What the reward model may know of a segment.
 

@@ -18,7 +18,7 @@ from learner.iteration import (
     NewQuery,
     NewVersion,
 )
-from learner.preferences import PreferenceRow
+from learner.preferences import ExclusionRow, PreferenceRow
 from learner.trajectories import Segment, Trajectory
 from server.artifacts import Artifacts
 from server.database import Database
@@ -27,7 +27,15 @@ from server.errors import ClipwiseError as RecordsError
 from server.models import Answer, CommandKind, RunState, Strength
 from server.rules import rules_of
 from server.settings import Settings
-from server.store import metrics, people, preferences, queries, runs, trajectories, versions
+from server.store import (
+    labellers,
+    metrics,
+    preferences,
+    queries,
+    runs,
+    trajectories,
+    versions,
+)
 
 __all__ = [
     "CONTENT_LOST",
@@ -121,8 +129,7 @@ class Workplace:
         with self.database.read() as s:
             run = runs.get_run(s, name=name)
             rows = versions.list_checkpoints(s, run_id=run.id)
-            kept = next((row.artifact for row in rows if row.kept), None)
-            if kept is None:
+            if (kept := next((row.artifact for row in rows if row.kept), None)) is None:
                 raise NotFound(f"run {name} has no checkpoint yet; wait for its first iteration")
             return run.config, self.artifacts.get(kept)
 
@@ -137,8 +144,7 @@ class Workplace:
             rows = versions.list_reward_models(s, run_id=run.id)
             if not rows:
                 raise NotFound(f"run {name} has no reward model yet; it needs answers first")
-            row = next((row for row in rows if version in (None, row.version)), None)
-            if row is None:
+            if (row := next((r for r in rows if version in (None, r.version)), None)) is None:
                 raise NotFound(f"run {name} has no version {version}, only 1 to {rows[0].version}")
             return row.version, self.artifacts.get(row.artifact)
 
@@ -177,11 +183,7 @@ class RunRecords:
     # -- is it alive, and what do people want of it ------------------------------------------
 
     def heartbeat(self, activity: str) -> list[CommandKind] | None:
-        """Renew the lease, say what the worker does, take new commands in their order.
-
-        Returns:
-            The commands, or None if another worker has taken the run over.
-        """
+        """Renew the lease, say what the worker does; its new commands, or None: it is lost."""
         with self._database.write() as s:
             held = runs.heartbeat(
                 s,
@@ -241,6 +243,12 @@ class RunRecords:
             for row in rows
         ]
 
+    def exclusions_after(self, last_id: int) -> list[ExclusionRow]:
+        """Decisions about whose answers count, since row `last_id`, oldest first."""
+        with self._database.read() as s:
+            rows = labellers.exclusions_after(s, run_id=self.run_id, after_id=last_id)
+        return [ExclusionRow(*row) for row in rows]
+
     def queue(self) -> queries.QueueCounts:
         """Pairs by state, and the labels given so far."""
         with self._database.read() as s:
@@ -285,9 +293,7 @@ class RunRecords:
                 for key, segment in segments.items()
             }
             asked = [
-                self._add_query(
-                    s, query, rows[id(query.a)], rows[id(query.b)], iteration.number, teachers
-                )
+                self._add_query(s, query, rows, iteration.number, teachers)
                 for query in iteration.queries
             ]
             if version and weights:
@@ -330,6 +336,7 @@ class RunRecords:
             metrics=version.metrics,
             now=_now(),
         )
+        labellers.store_reliabilities(s, run_id=self.run_id, found=version.trust, now=_now())
 
     def store_scores(self, steps: int, values: dict[str, float], showing: Trajectory) -> None:
         """Add the scores of the newest checkpoint's agent, and the agent at work for its video.
@@ -349,11 +356,11 @@ class RunRecords:
         self,
         s: Any,
         query: NewQuery,
-        a: int,
-        b: int,
+        segments: Mapping[int, int],
         iteration: int,
         teachers: Mapping[Answering, dict[str, Any]],
     ) -> AskedPair:
+        a, b = segments[id(query.a)], segments[id(query.b)]
         row = queries.add_query(
             s,
             run_id=self.run_id,
@@ -367,15 +374,12 @@ class RunRecords:
         if query.answer is None:
             queries.share_out(row, rules_of(self.config))
         else:
-            settings = teachers[query.teacher]
-            teacher = people.answering_teacher(s, self.run_id, query.teacher, settings)
-            preferences.record_answer(
+            preferences.record_known(
                 s,
-                run_id=self.run_id,
-                query_id=row.id,
-                teacher_id=teacher.id,
+                query=row,
+                kind=query.teacher,
+                settings=teachers[query.teacher],
                 answer=Answer(query.answer),
-                submission_key=f"query-{row.id}",
                 now=_now(),
             )
         return AskedPair(row.id, a, b)

@@ -34,13 +34,14 @@ from server.routes import (
     label,
     login,
     media,
+    people,
     runs,
 )
 from server.security import BodyCap, CrossSiteCheck, HostCheck, SecurityHeaders
 from server.settings import EVERY_ADDRESS, LOOPBACK, Settings, load_settings
 from server.site import Site, State
 from server.store import accounts as stored_accounts
-from server.store import people
+from server.store.people import local_person
 
 BODY_LIMIT = 64_000
 """Bytes; answers and forms are far smaller."""
@@ -95,7 +96,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.stop = stop
     install(app)
     app.include_router(health.router)
-    for routes in (api, answers, checks, exchange, media, label, login, account, accounts, runs):
+    pages = (label, login, account, accounts, people, runs)
+    for routes in (api, answers, checks, exchange, media, *pages):
         app.include_router(routes.router, dependencies=[Depends(authorise)])
     app.include_router(exchange.pages, dependencies=[Depends(authorise)])
     app.mount(f"/static/{version}", VersionedFiles(directory=WEB / "static"), name="static")
@@ -132,7 +134,7 @@ def open_doors(settings: Settings, database: Database) -> int | None:
                 )
         return None
     with database.write() as s:
-        return people.local_person(s, now=datetime.now(UTC)).id
+        return local_person(s, now=datetime.now(UTC)).id
 
 
 class Server(uvicorn.Server):

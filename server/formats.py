@@ -28,11 +28,13 @@ def steps(count: int) -> str:
 
 @_filter
 def figure(value: float | None, kind: str = "number") -> str:
-    """A metric's value; kind is number, percent (of 0 to 1) or count; a dash for None."""
+    """A metric's value; kind is number, percent or share (of 0 to 1), count; a dash for None."""
     if value is None:
         return "–"
     if kind == "percent":
         return f"{100 * value:.1f} %"
+    if kind == "share":
+        return f"{100 * value:.0f} %"
     size = abs(value)
     if kind == "count" or 1000 <= size < 1e6:
         return f"{value:,.0f}"

@@ -72,14 +72,16 @@ def render(
 ) -> HTMLResponse:
     """Render a template; pages are never cached, they show what is.
 
-    Every template knows `account`: who is logged in; None in local mode, and before a login.
+    Every template knows `account`: who is logged in; None in local mode, and before a login; and
+    `watches`: whether whoever asks may see runs and people.
     """
-    site = get_site(request)
-    account = find_visitor(request) if site.settings.team_mode else None
+    site, visitor = get_site(request), find_visitor(request)
+    account = visitor if site.settings.team_mode else None
+    watches = visitor is not None and visitor.watches
     return site.templates.TemplateResponse(
         request,
         name,
-        {"account": account, **(context or {})},
+        {"account": account, "watches": watches, **(context or {})},
         status_code=status,
         headers={"Cache-Control": "no-store", **(headers or {})},
     )

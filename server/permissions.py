@@ -61,6 +61,9 @@ RULES: Mapping[str, Rule] = {
     "POST /people/invitations": ACCOUNTS,
     "POST /people/invitations/{invitation}/withdraw": ACCOUNTS,
     "GET /people/audit": ACCOUNTS,
+    "GET /people": WATCH,
+    "GET /people/{person}": WATCH,
+    "POST /people/{person}/exclusion": PAGES_THAT_STEER,
     "GET /label": OWN,
     "GET /label/{run}": OWN,
     "GET /media/assignments/{assignment}/{side}.mp4": LABEL,
@@ -94,6 +97,7 @@ RULES: Mapping[str, Rule] = {
     "PUT /api/v1/runs/{run}/queries/{query}/gold": STEER,
     "GET /api/v1/runs/{run}/labellers": READ,
     "PUT /api/v1/runs/{run}/labellers/{person}": STEER,
+    "PUT /api/v1/runs/{run}/labellers/{person}/exclusion": STEER,
 }
 
 SCOPES_OF_ROLE: Mapping[Role, tuple[Scope, ...]] = {

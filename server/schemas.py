@@ -222,13 +222,43 @@ class LabellerIn(Body):
     paused: StrictBool
 
 
+class ExclusionIn(Body):
+    """Whether somebody's answers count in a run."""
+
+    excluded: StrictBool
+
+
+class AgreementOut(BaseModel):
+    """How far somebody's answers agree with other people's to the same pairs."""
+
+    alpha: float = Field(description="Krippendorff's alpha: 1 = always, 0 = as by chance")
+    low: float = Field(description="of the 95 % interval")
+    high: float
+    answers: int = Field(description="pairs of answers compared")
+
+
 class LabellerOut(BaseModel):
-    """How somebody answers the pairs of a run whose answer is known."""
+    """How somebody answers the pairs of a run."""
 
     person: int
     name: str
+    answers: int = Field(description="that count, checks among them, practice not")
+    labels: int = Field(description="of these, what the reward model may learn from")
+    median_seconds: float | None
+    answers_per_minute: float | None = Field(description="pauses left out")
+    agreement: float | None = Field(description="share of others' answers that are the same")
+    alpha: AgreementOut | None
     gold_right: int = Field(description="right answers to gold pairs since they were let in again")
     gold_given: int
+    repeats_same: int = Field(description="the same answer when a pair came again")
+    repeats_given: int
+    left_share: float | None = Field(description="of decided answers")
+    tie_share: float | None
+    incomparable_share: float | None
+    one_coin: float | None = Field(description="estimated share of right answers: Dawid-Skene")
+    crowd_bt: float | None = Field(description="the same: Crowd-BT")
+    learned: float | None = Field(description="the same: by the reward model")
+    excluded_at: datetime | None = Field(description="since when the answers do not count")
     paused_at: datetime | None
 
 

@@ -271,6 +271,41 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_trajectories_run_id"), ["run_id"], unique=False)
 
     op.create_table(
+        "exclusions",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("teacher_id", sa.Integer(), nullable=False),
+        sa.Column("excluded", sa.Boolean(), nullable=False),
+        sa.Column("by_id", sa.Integer(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["by_id"], ["people.id"], name=op.f("fk_exclusions_by_id")),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_exclusions_run_id")),
+        sa.ForeignKeyConstraint(
+            ["teacher_id"], ["teachers.id"], name=op.f("fk_exclusions_teacher_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_exclusions")),
+    )
+    with op.batch_alter_table("exclusions", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_exclusions_run_id_teacher_id_id", ["run_id", "teacher_id", "id"], unique=False
+        )
+
+    op.create_table(
+        "reliabilities",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("teacher_id", sa.Integer(), nullable=False),
+        sa.Column("one_coin", sa.Double(), nullable=True),
+        sa.Column("crowd_bt", sa.Double(), nullable=True),
+        sa.Column("learned", sa.Double(), nullable=True),
+        sa.Column("answers", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_reliabilities_run_id")),
+        sa.ForeignKeyConstraint(
+            ["teacher_id"], ["teachers.id"], name=op.f("fk_reliabilities_teacher_id")
+        ),
+        sa.PrimaryKeyConstraint("run_id", "teacher_id", name=op.f("pk_reliabilities")),
+    )
+    op.create_table(
         "segments",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=False),

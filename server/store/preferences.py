@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, and_, bindparam, func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from server.errors import Conflict, Invalid, NotFound
@@ -22,7 +23,9 @@ from server.models import (
     Teacher,
     TeacherKind,
 )
+from server.store.labellers import excluded_pairs
 from server.store.locks import lock_answers
+from server.store.people import answering_teacher
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,11 @@ _EFFECTIVE = and_(
 )
 _AUTOMATIC = select(Teacher.id).where(Teacher.kind == TeacherKind.DEMONSTRATION)
 _ORDINARY = and_(_EFFECTIVE, Preference.purpose == Purpose.ORDINARY)
-_GIVEN = and_(_ORDINARY, Preference.teacher_id.not_in(_AUTOMATIC))
+_GIVEN = and_(
+    _ORDINARY,
+    Preference.teacher_id.not_in(_AUTOMATIC),
+    tuple_(Preference.run_id, Preference.teacher_id).not_in(excluded_pairs()),
+)
 _WITH_KEY = select(Preference).where(
     Preference.teacher_id == bindparam("teacher_id"),
     Preference.submission_key == bindparam("key"),
@@ -84,8 +91,9 @@ def effective() -> ColumnElement[bool]:
 def given() -> ColumnElement[bool]:
     """The condition under which a preference is one of the labels of a budget.
 
-    It counts, somebody gave it (demonstrations are preferred to the agent without asking), and it
-    is to be learned from: answers to gold and repeated pairs tell about people.
+    It counts, somebody gave it (demonstrations are preferred to the agent without asking) whose
+    answers are not excluded, and it is to be learned from: answers to gold and repeated pairs tell
+    about people.
     """
     return _GIVEN
 
@@ -156,6 +164,28 @@ def record_answer(
     s.flush()
     settle(s, query=query)
     return preference
+
+
+def record_known(
+    s: Session,
+    *,
+    query: Query,
+    kind: Literal["synthetic", "demonstration"],
+    settings: dict[str, Any],
+    answer: Answer,
+    now: datetime,
+) -> Preference:
+    """Store the answer that a new query comes with, by a teacher of its run with these settings."""
+    teacher = answering_teacher(s, query.run_id, kind, settings)
+    return record_answer(
+        s,
+        run_id=query.run_id,
+        query_id=query.id,
+        teacher_id=teacher.id,
+        answer=answer,
+        submission_key=f"query-{query.id}",
+        now=now,
+    )
 
 
 def check_key(submission_key: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from learner.control import Control
 from learner.loop import TrainingLoop
 from learner.preferences import PreferenceRow
 from learner.records import RunRecords, Workplace
+from server.labellers import Exclusion
 
 LENGTH = 10
 
@@ -71,3 +73,33 @@ def test_pairs_without_an_answer_stay_at_hand(records: RunRecords) -> None:
     before = answers.nbytes
     answers.labels()
     assert answers.nbytes > before  # the label's two segments came, the waiting one stayed
+
+
+def decide(records: RunRecords, teacher: int, excluded: bool) -> None:
+    with records.workplace.database.write() as s:
+        row = {"run_id": records.run_id, "teacher_id": teacher, "excluded": excluded}
+        s.add(Exclusion(**row, by_id=None, created_at=datetime.now(UTC)))
+
+
+def test_exclusions_are_followed_by_the_next_fit_and_by_a_resumed_run(records: RunRecords) -> None:
+    answers = Answers(records, LENGTH)
+    assert answers.read()
+    (teacher,) = {row.teacher for row in answers.rows}
+    labels = len(answers.labels())
+    assert labels > 4
+    assert not answers.read()
+
+    decide(records, teacher, True)
+    assert answers.read()  # news to a fit, without any new answer
+    assert len(answers.labels()) == 0
+    excluded_at = answers.last_exclusion
+    assert len(answers.rows) >= labels  # nothing is lost
+    assert answers.trust({})[teacher].answers > 0  # whoever is excluded is judged all the same
+
+    decide(records, teacher, False)
+    assert answers.read()
+    assert len(answers.labels()) == labels
+
+    resumed = Answers(records, LENGTH)
+    resumed.read(answers.last, excluded_at)
+    assert (len(resumed.labels()), resumed.last_exclusion) == (0, excluded_at)

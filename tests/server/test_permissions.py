@@ -43,6 +43,8 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "PUT /api/v1/runs/{run}/queries/{query}/gold": {"json": {"answer": "a"}},
     "PUT /api/v1/runs/{run}/labellers/{person}": {"json": {"paused": True}},
+    "PUT /api/v1/runs/{run}/labellers/{person}/exclusion": {"json": {"excluded": True}},
+    "POST /people/{person}/exclusion": {"data": {"run": "coinrun", "excluded": "true"}},
     "GET /runs/{name}/metrics.csv": {"params": {"names": "time/fps"}},
     "POST /people/accounts/{person}/role": {"data": {"role": "researcher"}},
     "POST /people/accounts/{person}/active": {"data": {"active": "true"}},
