@@ -35,6 +35,7 @@ from server.routes import (
     login,
     media,
     people,
+    queries,
     runs,
 )
 from server.security import BodyCap, CrossSiteCheck, HostCheck, SecurityHeaders
@@ -96,7 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.stop = stop
     install(app)
     app.include_router(health.router)
-    pages = (label, login, account, accounts, people, runs)
+    pages = (label, login, account, accounts, people, queries, runs)
     for routes in (api, answers, checks, exchange, media, *pages):
         app.include_router(routes.router, dependencies=[Depends(authorise)])
     app.include_router(exchange.pages, dependencies=[Depends(authorise)])

@@ -32,16 +32,15 @@ def set_gold(site: SiteDep, visitor: VisitorDep, run: RunName, query: Id, body: 
     Ordinary answers given before stay labels; later ones only tell how people answer.
     """
     answer = None if body.answer is None else Answer(body.answer)
-    now = datetime.now(UTC)
     with site.database.write() as session:
         row = runs.get_run(session, name=run)
-        marked = gold.set_gold(session, run_id=row.id, query_id=query, answer=answer)
-        audit.note(
+        marked = gold.mark(
             session,
-            person_id=visitor.person_id,
-            action="mark gold" if answer else "unmark gold",
-            subject=f"{run}: query {query}",
-            now=now,
+            run=row,
+            query_id=query,
+            answer=answer,
+            by_id=visitor.person_id,
+            now=datetime.now(UTC),
         )
         return GoldOut(query=marked.id, gold=marked.gold)
 

@@ -19,10 +19,12 @@ from server.models import (
     Purpose,
     Query,
     QueryState,
+    Run,
     Segment,
     Teacher,
 )
 from server.rules import Rules
+from server.store import audit
 from server.store.locks import lock_answers
 from server.store.preferences import effective, settle
 from server.store.slots import (
@@ -153,6 +155,16 @@ def set_gold(s: Session, *, run_id: int, query_id: int, answer: Answer | None) -
     s.flush()
     settle(s, query=query)
     return query
+
+
+def mark(
+    s: Session, *, run: Run, query_id: int, answer: Answer | None, by_id: int, now: datetime
+) -> Query:
+    """Mark a query as `set_gold` does, and note who did it."""
+    marked = set_gold(s, run_id=run.id, query_id=query_id, answer=answer)
+    action = "mark gold" if answer else "unmark gold"
+    audit.note(s, person_id=by_id, action=action, subject=f"{run.name}: query {query_id}", now=now)
+    return marked
 
 
 def take_practice(s: Session, lease: Lease, chance: Chance) -> Assignment | None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +45,13 @@ def browser() -> Iterator[Browser]:
             pytest.skip(MISSING)
         yield browser
         browser.close()
+
+
+AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
+CHECK = """() => axe.run(document, {
+    runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
+}).then((found) => found.violations.map((one) =>
+    `${one.id}: ${one.nodes.map((node) => node.target.join(" ")).join(", ")}`))"""
 
 
 @contextmanager
@@ -131,3 +139,15 @@ def new_page(browser: Browser, site: str, watch: Watch) -> Iterator[Any]:
 def page(new_page: Any) -> Page:
     page: Page = new_page()
     return page
+
+
+@pytest.fixture
+def violations() -> Any:
+    """`violations(page)`: what axe-core finds against WCAG 2.2 A and AA, one line per rule."""
+
+    def find(page: Page) -> list[str]:
+        page.evaluate(AXE.read_text())  # by the debugger: the policy lets no page load it
+        found: list[str] = page.evaluate(CHECK)
+        return found
+
+    return find

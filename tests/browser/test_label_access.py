@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,21 +12,11 @@ from server.store import runs
 
 pytestmark = pytest.mark.browser
 
-AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
-CHECK = """() => axe.run(document, {
-    runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
-}).then((found) => found.violations.map((one) =>
-    `${one.id}: ${one.nodes.map((node) => node.target.join(" ")).join(", ")}`))"""
-
-
-def violations(page: Page) -> list[str]:
-    page.evaluate(AXE.read_text())  # by the debugger: the policy lets no page load it
-    found: list[str] = page.evaluate(CHECK)
-    return found
-
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_and_its_dialogs_break_no_rule(new_page: Any, workplace: Any, scheme: str) -> None:
+def test_the_page_and_its_dialogs_break_no_rule(
+    new_page: Any, workplace: Any, violations: Any, scheme: str
+) -> None:
     with workplace.database.write() as s:
         run: Run = runs.get_run(s, name="coinrun")
         run.instructions = "# Rules\n\n- **coins** first\n\n[more](https://x.org)"
@@ -51,7 +40,7 @@ def test_the_page_and_its_dialogs_break_no_rule(new_page: Any, workplace: Any, s
     assert violations(page) == []
 
 
-def test_the_waiting_page_breaks_no_rule(page: Page, workplace: Any) -> None:
+def test_the_waiting_page_breaks_no_rule(page: Page, workplace: Any, violations: Any) -> None:
     page.goto("/label/coinrun")
     expect(page.locator("[data-waiting]")).to_be_visible()
     page.wait_for_timeout(800)  # it fades in

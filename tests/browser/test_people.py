@@ -1,7 +1,8 @@
-"""The people of a run as a researcher meets them."""
+"""The people of a run and its queries, as a researcher meets them."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -55,3 +56,31 @@ def test_it_works_without_scripts(new_page: Any, workplace: Any) -> None:
     page.goto("/people")
     page.get_by_role("button", name="exclude").click()
     expect(page.get_by_role("row", name="local")).to_contain_text("excluded")
+
+
+def test_a_flagged_pair_is_found_seen_and_made_gold(page: Page, workplace: Any) -> None:
+    ids = workplace.ask(3)
+    label(page, "l")
+    desk = page.request.post("/api/v1/runs/coinrun/assignments", data={"count": 1}).json()
+    body = {"side": "right", "submission_key": "flagged-1", "comment": "nothing to be seen"}
+    page.request.post(f"/api/v1/assignments/{desk['assignments'][0]['id']}/answer", data=body)
+    page.goto("/runs/coinrun")
+    page.get_by_role("link", name="Queries").click()
+    expect(page.get_by_role("row")).to_have_count(1 + len(ids))
+    page.get_by_role("link", name="flagged 1").click()
+    expect(page.get_by_role("row")).to_have_count(2)
+    page.locator("tbody a").click()
+    expect(page.get_by_role("row", name="nothing to be seen")).to_contain_text("flagged")
+    clip = page.get_by_label("clip a")
+    page.get_by_role("button", name="Play both").click()
+    deadline = time.monotonic() + 10
+    while not page.evaluate("[...document.querySelectorAll('video')].every((v) => v.currentTime)"):
+        assert time.monotonic() < deadline, "the clips do not play"
+        page.wait_for_timeout(50)
+    page.get_by_role("button", name="Pause both").click()
+    assert clip.evaluate("(video) => video.paused")
+    page.get_by_label("Known answer").select_option("b better")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("link", name="Queries").click()
+    page.get_by_role("link", name="gold 1").click()
+    expect(page.locator("tbody")).to_contain_text("gold: b")

@@ -29,7 +29,7 @@ ABSENT = {
     "token": "999",
     "invitation": "999",
 }
-FIXED = {"side": "left", "command": "pause"}
+FIXED = {"side": "left", "command": "pause", "segment": "a"}
 BODIES: dict[str, dict[str, Any]] = {
     "POST /login": {"data": {"name": "annotator", "password": "correct horse battery"}},
     "POST /api/v1/runs/{run}/commands": {"json": {"kind": "pause"}},
@@ -45,6 +45,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PUT /api/v1/runs/{run}/labellers/{person}": {"json": {"paused": True}},
     "PUT /api/v1/runs/{run}/labellers/{person}/exclusion": {"json": {"excluded": True}},
     "POST /people/{person}/exclusion": {"data": {"run": "coinrun", "excluded": "true"}},
+    "POST /runs/{name}/queries/{query}/gold": {"data": {"answer": "a"}},
     "GET /runs/{name}/metrics.csv": {"params": {"names": "time/fps"}},
     "POST /people/accounts/{person}/role": {"data": {"role": "researcher"}},
     "POST /people/accounts/{person}/active": {"data": {"active": "true"}},
