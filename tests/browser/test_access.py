@@ -29,6 +29,7 @@ LOCAL = {
     "/runs/{name}/config": "/runs/coinrun/config",
     "/runs/{name}/versions": "/runs/coinrun/versions",
     "/runs/{name}/metrics": "/runs/coinrun/metrics",
+    "/runs/{name}/export": "/runs/coinrun/export",
     "/runs/{name}/queries": "/runs/coinrun/queries",
     "/runs/{name}/queries/{query}": "/runs/coinrun/queries/1",
 }
