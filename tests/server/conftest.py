@@ -91,6 +91,11 @@ class Team:
         )
         return {"authorization": f"Bearer {token}"}
 
+    def status(self, headers: dict[str, str], path: str = "/account") -> int:
+        """What a page answers to these headers alone."""
+        self.client.cookies.clear()
+        return self.client.get(path, headers=headers).status_code
+
     def log_in(self, name: str, password: str = "", **headers: str) -> Response:
         """Log in with the form, in a browser without cookies."""
         self.client.cookies.clear()

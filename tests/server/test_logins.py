@@ -1,4 +1,4 @@
-"""Logging in and out over HTTP: cookies, expiry, throttling, invitations, tokens."""
+"""Logging in and out over HTTP: cookies, expiry, throttling, passwords."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
 from server.app import create_app
-from server.credentials import AuditEvent, Invitation, LoginFailure, LoginSession, Token
+from server.credentials import LoginFailure, LoginSession
 from server.logins import browser_name
-from server.models import Person
 from server.passwords import hash_password, is_right
 from server.permissions import Scope
 from server.routes.login import safe_address
@@ -36,11 +35,6 @@ def shown(key: str) -> dict[str, str]:
     return {"cookie": f"clipwise={key}"}
 
 
-def status(team: Team, headers: dict[str, str], path: str = "/account") -> int:
-    team.client.cookies.clear()
-    return team.client.get(path, headers=headers).status_code
-
-
 # ---- coming in ------------------------------------------------------------------------------
 
 
@@ -52,7 +46,7 @@ def test_login_sets_a_cookie_that_scripts_and_other_sites_cannot_use(team: Team)
     for part in ("HttpOnly", "SameSite=lax", "Path=/", "Max-Age=1209600"):
         assert part in cookie
     assert "Secure" not in cookie  # plain http, this machine
-    assert status(team, shown(key_in(reply)), "/") == 200
+    assert team.status(shown(key_in(reply)), "/") == 200
 
 
 def test_beyond_this_machine_the_cookie_is_for_tls_alone(team: Team) -> None:
@@ -165,14 +159,14 @@ def test_a_key_chosen_by_somebody_else_is_never_taken(team: Team) -> None:
     planted = shown("planted-key-that-the-attacker-knows")
     reply = team.log_in("admin", **planted)
     assert key_in(reply) != "planted-key-that-the-attacker-knows"
-    assert status(team, planted) == 401
+    assert team.status(planted) == 401
 
 
 def test_each_login_has_a_new_key_and_ends_the_one_before(team: Team) -> None:
     first = key_in(team.log_in("admin"))
     second = key_in(team.log_in("admin", **shown(first)))
     assert first != second
-    assert (status(team, shown(first)), status(team, shown(second))) == (401, 200)
+    assert (team.status(shown(first)), team.status(shown(second))) == (401, 200)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +183,7 @@ def test_logins_end_unused_and_end_at_last(
     headers, now = team.cookie("annotator"), datetime.now(UTC)
     with team.database.write() as s:
         s.execute(update(LoginSession).values(seen_at=now + seen, expires_at=now + ends))
-    assert status(team, headers) == expected
+    assert team.status(headers) == expected
     if expected == 200:  # used: it goes on from now
         with team.database.read() as s:
             assert s.scalars(select(LoginSession.seen_at)).one() > now - timedelta(minutes=1)
@@ -199,13 +193,13 @@ def test_logout_ends_the_login_on_the_server_too(team: Team) -> None:
     headers = team.cookie("annotator")
     reply = team.client.post("/logout", headers=headers, follow_redirects=False)
     assert 'clipwise=""' in reply.headers["set-cookie"]
-    assert status(team, headers) == 401
+    assert team.status(headers) == 401
 
 
 def test_everywhere_is_everywhere(team: Team) -> None:
     one, other, anothers = (team.cookie(name) for name in ("admin", "admin", "annotator"))
     team.client.post("/account/sessions/revoke", headers=one)
-    assert [status(team, headers) for headers in (one, other, anothers)] == [401, 401, 200]
+    assert [team.status(headers) for headers in (one, other, anothers)] == [401, 401, 200]
 
 
 def test_one_browser_can_be_logged_out_from_another_but_not_anothers(team: Team) -> None:
@@ -214,9 +208,9 @@ def test_one_browser_can_be_logged_out_from_another_but_not_anothers(team: Team)
         session = s.scalars(select(LoginSession.id).order_by(LoginSession.id)).all()[1]
     address = f"/account/sessions/{session}/revoke"
     assert team.client.post(address, headers=stranger).status_code == 404
-    assert status(team, other) == 200
+    assert team.status(other) == 200
     assert team.client.post(address, headers=one, follow_redirects=False).status_code == 303
-    assert (status(team, one), status(team, other)) == (200, 401)
+    assert (team.status(one), team.status(other)) == (200, 401)
 
 
 def test_a_new_password_logs_every_other_browser_out(team: Team) -> None:
@@ -224,8 +218,8 @@ def test_a_new_password_logs_every_other_browser_out(team: Team) -> None:
     form = {"old_password": team.password, "new_password": "a new long password"}
     reply = team.client.post("/account/password", data=form, headers=here, follow_redirects=False)
     assert reply.status_code == 303
-    assert status(team, shown(key_in(reply))) == 200
-    assert [status(team, headers) for headers in (here, there)] == [401, 401]
+    assert team.status(shown(key_in(reply))) == 200
+    assert [team.status(headers) for headers in (here, there)] == [401, 401]
     assert team.log_in("annotator").status_code == 401
     assert team.log_in("annotator", "a new long password").status_code == 303
 
@@ -241,7 +235,7 @@ def test_a_password_that_cannot_be_is_refused_and_nothing_changes(team: Team) ->
         form = {"old_password": old, "new_password": new}
         reply = team.client.post("/account/password", data=form, headers=headers)
         assert (reply.status_code, message in reply.text) == (422, True)
-    assert status(team, headers) == 200
+    assert team.status(headers) == 200
     assert team.log_in("annotator").status_code == 303
 
 
@@ -249,13 +243,13 @@ def test_who_is_deactivated_is_out_at_once_with_all_tokens(team: Team) -> None:
     cookie, token = team.cookie("annotator"), team.bearer("annotator", Scope.LABEL)
     person = team.person("annotator").id
     progress = "/api/v1/runs/coinrun/progress"
-    assert (status(team, cookie), status(team, token, progress)) == (200, 200)
+    assert (team.status(cookie), team.status(token, progress)) == (200, 200)
     address, admin = f"/people/accounts/{person}/active", team.cookie("admin")
     team.client.post(address, data={"active": "false"}, headers=admin)
-    assert (status(team, cookie), status(team, token, progress)) == (401, 401)
+    assert (team.status(cookie), team.status(token, progress)) == (401, 401)
     assert team.log_in("annotator").status_code == 401
     team.client.post(address, data={"active": "true"}, headers=admin)
-    assert (status(team, cookie), status(team, token, progress)) == (401, 200)
+    assert (team.status(cookie), team.status(token, progress)) == (401, 200)
     assert team.log_in("annotator").status_code == 303
 
 
@@ -319,179 +313,3 @@ def test_the_old_password_cannot_be_guessed_from_the_account_page_either(team: T
         for _ in range(throttle.MOST_OF_NAME_AND_ADDRESS + 1)
     }
     assert statuses == {422, 429}
-
-
-# ---- invitations ----------------------------------------------------------------------------
-
-
-def invite(team: Team, role: str = "researcher") -> str:
-    page = team.client.post(
-        "/people/invitations", data={"role": role}, headers=team.cookie("admin")
-    ).text
-    link = page.split('<code id="link">')[1].split("<")[0]
-    assert link.startswith("http://127.0.0.1:8000/join#")
-    return link.split("#")[1]
-
-
-def join(team: Team, invitation: str, name: str, password: str = "a long enough one") -> object:
-    team.client.cookies.clear()
-    form = {"invitation": invitation, "name": name, "password": password}
-    return team.client.post("/join", data=form, follow_redirects=False)
-
-
-def test_an_invitation_makes_one_account_of_its_role(team: Team) -> None:
-    key = invite(team)
-    reply = join(team, key, "Zoë  O'Brien")
-    assert reply.status_code == 303
-    page = team.client.get("/account", headers=shown(key_in(reply))).text
-    assert "<bdi>Zoë O&#39;Brien</bdi>" in page
-    assert team.person("Zoë O'Brien").role == "researcher"
-    assert team.log_in("Zoë O'Brien", "a long enough one").status_code == 303
-    again = join(team, key, "Somebody Else")
-    assert (again.status_code, "used or too old" in again.text) == (404, True)
-    shown_once = team.client.get("/people/accounts", headers=team.cookie("admin")).text
-    assert key not in shown_once
-
-
-@pytest.mark.parametrize("how", ["expired", "withdrawn", "unknown"])
-def test_an_invitation_that_no_longer_holds_makes_none(team: Team, how: str) -> None:
-    key = invite(team)
-    with team.database.read() as s:
-        invitation = s.scalars(select(Invitation)).one()
-    if how == "expired":
-        with team.database.write() as s:
-            s.execute(update(Invitation).values(expires_at=datetime.now(UTC)))
-    elif how == "withdrawn":
-        address = f"/people/invitations/{invitation.id}/withdraw"
-        team.client.post(address, headers=team.cookie("admin"))
-    else:
-        key = "unknown"
-    assert join(team, key, "Zoe").status_code == 404
-    assert invitation.expires_at - invitation.created_at == timedelta(days=7)
-
-
-MISLEADING = (
-    "<script>alert(1)</script>",
-    "<b>bold",
-    'a" onmouseover="x',
-    "admin\u202e",  # right-to-left override
-    "ad\u200bmin",  # zero-width space
-    "a\x00b",
-    "Robert'); DROP TABLE people;--",
-    "",
-    "   ",
-    "x" * 65,
-    "\u0301accent",
-    "Admin",  # as another one but for its capitals
-    "\uff41\uff44\uff4d\uff49\uff4e",  # the same in wide letters
-    "local",
-)
-
-
-def test_a_name_that_could_mislead_is_refused_and_the_invitation_stays_good(team: Team) -> None:
-    key = invite(team)
-    for name in MISLEADING:
-        reply = join(team, key, name)
-        assert reply.status_code in (409, 422), name
-        for markup in ("<script>alert", "<b>bold", ' onmouseover="x'):
-            assert markup not in reply.text
-    with team.database.read() as s:
-        assert s.scalar(select(func.count()).select_from(Person)) == 3
-    assert join(team, key, "דנה לוי").status_code == 303  # letters of any script are welcome
-
-
-# ---- tokens ---------------------------------------------------------------------------------
-
-
-def test_a_token_is_shown_once_and_stored_as_a_fingerprint(team: Team) -> None:
-    headers = team.cookie("researcher")
-    form = {"name": "my script", "scopes": ["label", "read"]}
-    page = team.client.post("/account/tokens", data=form, headers=headers).text
-    token = page.split('<code id="new-token">')[1].split("<")[0]
-    assert token.startswith("clw_")
-    assert token not in team.client.get("/account", headers=headers).text
-    with team.database.read() as s:
-        row = s.scalars(select(Token)).one()
-    assert row.scopes == ["label", "read"]
-    assert token not in (row.fingerprint, row.prefix)
-    assert token.startswith(row.prefix)
-    bearer = {"authorization": f"Bearer {token}"}
-    assert status(team, bearer, "/api/v1/runs") == 200
-    team.client.post(f"/account/tokens/{row.id}/revoke", headers=team.cookie("admin"))
-    assert status(team, bearer, "/api/v1/runs") == 200  # not the admin's to revoke there
-    team.client.post(f"/account/tokens/{row.id}/revoke", headers=headers)
-    assert status(team, bearer, "/api/v1/runs") == 401
-
-
-def test_an_annotators_token_is_for_labelling_alone(team: Team) -> None:
-    for scopes in ([], ["manage"], ["label", "read"]):
-        form = {"name": "my script", "scopes": scopes}
-        reply = team.client.post("/account/tokens", data=form, headers=team.cookie("annotator"))
-        assert (reply.status_code, "clw_" in reply.text) == (422, False)
-
-
-def test_an_unknown_token_is_refused_even_beside_a_good_cookie(team: Team) -> None:
-    for token in ("", "x", "clw_" + "a" * 43):
-        headers = team.cookie("admin") | {"authorization": f"Bearer {token}"}
-        assert status(team, headers, "/api/v1/runs") == 401
-
-
-def test_bearer_requests_without_a_cookie_may_come_from_anywhere(team: Team) -> None:
-    elsewhere = {"sec-fetch-site": "cross-site", "origin": "http://evil.example"}
-    token, cookie = team.bearer("researcher", Scope.MANAGE), team.cookie("researcher")
-    address, body = "/api/v1/runs/coinrun/commands", {"kind": "pause"}
-    statuses = [
-        team.client.post(address, json=body, headers=headers | elsewhere).status_code
-        for headers in (token, cookie, token | cookie)
-    ]
-    assert statuses == [202, 403, 403]
-
-
-def test_forms_of_other_sites_are_refused(team: Team) -> None:
-    headers = team.cookie("admin") | {"origin": "http://evil.example"}
-    for path in ("/login", "/logout", "/join", "/account/password", "/people/invitations"):
-        reply = team.client.post(path, data={"role": "admin"}, headers=headers)
-        assert reply.status_code == 403
-
-
-# ---- the log --------------------------------------------------------------------------------
-
-
-def test_the_log_tells_who_did_what_on_what(team: Team) -> None:
-    team.log_in("admin", "a wrong guess")
-    headers = team.cookie("admin")
-    team.client.post("/runs/coinrun/pause", headers=headers)
-    person = team.person("annotator").id
-    team.client.post(
-        f"/people/accounts/{person}/role", data={"role": "researcher"}, headers=headers
-    )
-    page = team.client.get("/people/audit", headers=headers).text
-    with team.database.read() as s:
-        rows = s.execute(
-            select(AuditEvent.action, AuditEvent.subject).order_by(AuditEvent.id)
-        ).all()
-    assert [tuple(row) for row in rows] == [
-        ("login refused", "admin"),
-        ("logged in", "Firefox on Linux"),
-        ("pause", "coinrun"),
-        ("changed role", "annotator: researcher"),
-    ]
-    for _, subject in rows:
-        assert subject in page
-    assert "a wrong guess" not in page
-
-
-def test_a_long_log_comes_in_pages(team: Team) -> None:
-    headers = team.cookie("admin")
-    with team.database.write() as s:
-        for number in range(150):
-            s.add(
-                AuditEvent(
-                    action="x", subject=f"thing {number}.", address="", created_at=datetime.now(UTC)
-                )
-            )
-    page = team.client.get("/people/audit", headers=headers).text
-    assert ("thing 149." in page, "thing 49." in page) == (True, False)
-    older = page.split('href="/people/audit?before=')[1].split('"')[0]
-    page = team.client.get(f"/people/audit?before={older}", headers=headers).text
-    assert ("thing 49." in page, "Older" in page) == (True, False)
