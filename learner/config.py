@@ -149,7 +149,9 @@ class RewardConfig(_Section):
     error_floor: float = Field(
         0.1, ge=0, lt=1, description="share of answers taken as uniformly random (10 % in both)"
     )
-    learn_teacher_noise: bool = Field(False, description="fit a floor per teacher instead")
+    learn_teacher_noise: bool = Field(
+        False, description="learn each teacher's reliability with the reward model, and weigh by it"
+    )
     l2: float = Field(1e-4, ge=0, description="starting weight of the L2 penalty")
     adaptive_l2: bool = Field(
         True, description="keep held-out loss within [1.1, 1.5] x training loss"

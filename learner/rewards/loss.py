@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 _PRIOR_ANSWERS = 20.0  # answers that the configured floor counts for against a teacher's own
-_NOISE_RANGE = (0.01, 0.9)  # never certain, never ignored
+_NOISE_RANGE = (0.01, 1.98)  # never certain; from 1 on, more often wrong than right
+_MOST_NOISE = 0.9  # of a crowd that looks wrong on the whole: then the model may be
 _ROUNDS = 50
 
 
@@ -24,15 +25,17 @@ def preference_loss(difference: Tensor, targets: Tensor, floor: Tensor) -> Tenso
     Args:
         difference: (pairs,) summed reward of the first segment minus that of the second.
         targets: (pairs,) in [0, 1]: 1 = first is better, 0.5 = tie.
-        floor: (pairs,) share of the teacher's answers that are uniformly random.
+        floor: (pairs,) share of the teacher's answers that are uniformly random, in (0, 2). Half
+            of it is the share of wrong answers, so above 1 the teacher means the opposite.
 
     Returns:
         (pairs,) losses in nats.
     """
-    guess = torch.log(floor / 2)
-    sure = torch.log1p(-floor)
-    first = torch.logaddexp(sure + logsigmoid(difference), guess)
-    second = torch.logaddexp(sure + logsigmoid(-difference), guess)
+    # The same as eta P + (1 - eta) (1 - P) with eta = 1 - floor / 2 (Crowd-BT, Chen et al. 2013).
+    wrong = torch.log(floor / 2)
+    right = torch.log1p(-floor / 2)
+    first = torch.logaddexp(right + logsigmoid(difference), wrong + logsigmoid(-difference))
+    second = torch.logaddexp(right + logsigmoid(-difference), wrong + logsigmoid(difference))
     return -(targets * first + (1 - targets) * second)
 
 
@@ -51,8 +54,10 @@ def teacher_noise(
 ) -> NDArray[np.float64]:
     """Maximum a posteriori floor per teacher, by expectation maximisation.
 
-    Each answer is either the model's Bradley-Terry draw or a coin toss; `prior` counts as
-    20 answers, so that a teacher of few answers keeps it.
+    Crowd-BT (Chen et al. 2013) with the reward model's returns as scores: each answer is what the
+    model draws, or its opposite. `prior` counts as 20 answers, so that a teacher of few answers
+    keeps it. Turning every teacher and the model over would explain the answers as well; so if
+    most answers look wrong, nobody is taken to mean the opposite.
 
     Args:
         chosen: (answers,) probability P, without floor, of the answer given; held-out
@@ -62,14 +67,16 @@ def teacher_noise(
         prior: the configured error floor.
 
     Returns:
-        (teachers,) floors, within [0.01, 0.9].
+        (teachers,) floors, within [0.01, 1.98]: twice the share of wrong answers.
     """
     noise = np.clip(floors.astype(np.float64), *_NOISE_RANGE)
     counts = np.bincount(teachers, minlength=len(noise))
     for _ in range(_ROUNDS):
-        toss = noise[teachers] / 2
-        blame = toss / ((1 - noise[teachers]) * chosen + toss)
+        wrong = noise[teachers] / 2
+        blame = wrong * (1 - chosen) / ((1 - wrong) * chosen + wrong * (1 - chosen))
         total = np.bincount(teachers, weights=blame, minlength=len(noise))
-        noise = (total + _PRIOR_ANSWERS * prior) / (counts + _PRIOR_ANSWERS)
+        noise = (2 * total + _PRIOR_ANSWERS * prior) / (counts + _PRIOR_ANSWERS)
         noise = np.clip(noise, *_NOISE_RANGE)
+    if counts @ noise >= counts.sum():
+        return np.minimum(noise, _MOST_NOISE)
     return noise

@@ -75,10 +75,27 @@ def test_noise_is_learned_per_teacher() -> None:
     assert noise[1] == pytest.approx(0.4, abs=0.05)
 
 
+def test_who_means_the_opposite_is_read_the_other_way_round() -> None:
+    assert loss(2.0, 1.0, floor=1.8) == pytest.approx(loss(-2.0, 1.0, floor=0.2))
+    assert loss(2.0, 1.0, floor=1.0) == pytest.approx(math.log(2))  # a coin says nothing
+
+    rng = np.random.default_rng(0)
+    chosen = np.where(rng.random(900) < np.repeat([0.95, 0.9, 0.1], 300), 0.95, 0.05)
+    noise = teacher_noise(chosen, np.repeat([0, 1, 2], 300), np.full(3, 0.1), prior=0.1)
+    assert 1 - noise[2] / 2 < 0.2
+    assert noise[0] < noise[1] < 0.3
+
+
+def test_a_teacher_alone_is_never_read_the_other_way_round() -> None:
+    noise = teacher_noise(np.full(900, 0.05), np.zeros(900, int), np.array([0.1]), prior=0.1)
+
+    assert noise[0] == pytest.approx(0.9)
+
+
 def test_a_teacher_of_few_answers_keeps_the_configured_floor() -> None:
     noise = teacher_noise(np.array([0.01]), np.array([0]), np.array([0.1]), prior=0.1)
 
-    assert 0.1 <= noise[0] < 0.16
+    assert 0.1 <= noise[0] < 0.2
 
 
 def test_an_ignorant_model_teaches_nothing_about_teachers() -> None:
