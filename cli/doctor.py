@@ -39,6 +39,7 @@ def doctor() -> None:
         "Procgen": _procgen,
         "MuJoCo (optional)": lambda: _extra("mujoco", "mujoco"),
         "Atari (optional)": lambda: _extra("ale-py", "atari"),
+        "Minari (optional)": lambda: _extra("minari", "minari"),
         "database": lambda: _database(settings),
         "disk": lambda: _disk(settings.var),
     }

@@ -180,6 +180,13 @@ class LabelledPairs:
         decided: NDArray[np.bool_] = self.targets != 0.5
         return decided
 
+    @property
+    def even(self) -> bool:
+        """Whether the two segments of every pair have equally many steps."""
+        steps = np.array([len(self.store[key].observations) for key in self.keys], dtype=np.int64)
+        sides = steps[self.pairs]
+        return bool((sides[:, 0] == sides[:, 1]).all())
+
     def newest(self, count: int | None) -> LabelledPairs:
         """The last `count` answers; None = all."""
         if count is None or count >= len(self):

@@ -97,9 +97,10 @@ def play(
         guess = np.zeros(count, dtype=np.float32)
         if rewarding is not None:
             guess[alive] = rewarding(observations[alive], actions[alive])
-        observations, rewards, ends, _ = environments.step(actions)
+        observations, rewards, ends, infos = environments.step(actions)
         true.append(np.where(alive, rewards, 0.0).astype(np.float32))
         predicted.append(guess)
         lengths += alive
-        alive &= ~ends
+        # Where the config hides ends from the agent, an episode of the game still counts as one.
+        alive &= ~ends & ~np.array(["episode" in info for info in infos])
     return Episodes(np.stack(true), np.stack(predicted), lengths, levels)

@@ -172,7 +172,7 @@ class RewardEnsemble:
         as well, and the mean becomes 0.
 
         Args:
-            raw: (K, n, L) unnormalised rewards of the labelled segments.
+            raw: (K, n, L) unnormalised rewards of the labelled segments, or of some of their steps.
             valid: (n, L) False on missing steps.
             centred: whether all pairs are of equal lengths.
         """

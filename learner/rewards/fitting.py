@@ -5,6 +5,7 @@ A fit works on a copy and hands it over at its end, so that one that fails chang
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from learner.rewards.augmentation import InputNoise, crop
 from learner.rewards.ensemble import RewardEnsemble
 from learner.rewards.holdout import bootstrap_counts
 from learner.rewards.loss import preference_loss, teacher_noise
+from learner.rewards.networks import RewardNetwork
 from learner.rewards.report import FitReport, Judged, summarise
 
 _CHECK_EVERY = 10  # batches between two looks at the held-out loss
@@ -28,9 +30,10 @@ _CHECK_PAIRS = 16  # pairs of either side in one look
 _CHECK_MEMORY = 0.8  # of the running means that the looks feed
 _L2_STEP = 1.001  # per batch (Ibarz 2018, A.3)
 _L2_RANGE = (1e-8, 1e-1)
-# Labels that normalisation and metrics rest on, drawn from all: a pass over 3,000 pairs of
-# images would take longer on a CPU than the fit before it.
+# A pass over 3,000 pairs of images would take longer on a CPU than the fit before it. So metrics
+# rest on some of the labels, drawn from all, and normalisation on some steps of every segment.
 _JUDGED_IMAGES = 256
+_NORMALISED_IMAGES = 8192
 _FLOOR_OF_FLOORS = 1e-6  # log 0 has no gradient
 
 Indices = NDArray[np.int64]
@@ -151,14 +154,15 @@ def _fit_member(
     for _ in range(config.initial_epochs if first else config.epochs):
         for batch in np.array_split(job.rng.permutation(bag), parts) if parts else []:
             if done == limit:
-                return done
+                break
             if done % _CHECK_EVERY == 0:
                 watch.look()
             watch.adapt()
             _step(job, member, batch, counts[batch])
             done += 1
-        if config.early_stopping and watch.should_stop():
+        if (config.early_stopping and watch.should_stop()) or done == limit:
             break
+    watch.restore()
     return done
 
 
@@ -251,6 +255,7 @@ class _Watch:
         self._held = held
         self._means: NDArray[np.float64] | None = None
         self._best = math.inf
+        self._kept: dict[str, Tensor] = {}
         self._worse = 0
 
     def look(self) -> None:
@@ -278,15 +283,26 @@ class _Watch:
         if not len(self._held):
             return False
         loss = self._loss(self._held[-_JUDGED_IMAGES:])
-        self._worse = 0 if loss < self._best else self._worse + 1
-        self._best = min(self._best, loss)
+        self._worse += 1
+        if loss < self._best:
+            self._best, self._worse = loss, 0
+            self._kept = copy.deepcopy(self._network.state_dict())
         return self._worse >= self._job.config.early_stopping
+
+    def restore(self) -> None:
+        """Go back to the weights of the least held-out loss; Adam's averages stay as they are."""
+        if self._worse:
+            self._network.load_state_dict(self._kept)
+
+    @property
+    def _network(self) -> RewardNetwork:
+        return self._job.ensemble.networks[self._member]
 
     def _few(self, side: Indices) -> Indices:
         return self._job.rng.choice(side, min(_CHECK_PAIRS, len(side)), replace=False)
 
     def _loss(self, pairs: Indices) -> float:
-        self._job.ensemble.networks[self._member].eval()
+        self._network.eval()
         with torch.no_grad():
             losses, _ = _labelled_loss(self._job, self._member, pairs, train=False)
         return float(losses.mean())
@@ -295,7 +311,8 @@ class _Watch:
 def _judge(job: _Fit, learned: NDArray[np.bool_], held: NDArray[np.bool_]) -> Judged:
     """Predict labels, all or many of them, and normalise the members on their segments."""
     ensemble, kept = job.ensemble, np.arange(len(job.labels))
-    if ensemble.inputs.image and ensemble.device.type == "cpu" and len(kept) > _JUDGED_IMAGES:
+    some = ensemble.inputs.image and ensemble.device.type == "cpu" and len(kept) > _JUDGED_IMAGES
+    if some:
         kept = np.sort(job.rng.choice(kept, _JUDGED_IMAGES, replace=False))
     labels = job.labels.select(kept)
     batches = [
@@ -304,8 +321,8 @@ def _judge(job: _Fit, learned: NDArray[np.bool_], held: NDArray[np.bool_]) -> Ju
     ]
     raw = np.concatenate([ensemble.raw(b.observations, b.actions) for b in batches], axis=1)
     valid = np.concatenate([b.valid for b in batches])
-    steps = valid.sum(axis=1)[labels.pairs]
-    ensemble.calibrate(raw, valid, centred=bool((steps[:, 0] == steps[:, 1]).all()))
+    sample = _sample(job) if some else (raw, valid)
+    ensemble.calibrate(*sample, centred=job.labels.even)
     returns = (raw * valid).sum(axis=2)
     difference = returns[:, labels.pairs[:, 0]] - returns[:, labels.pairs[:, 1]]
     with torch.no_grad():
@@ -322,6 +339,21 @@ def _judge(job: _Fit, learned: NDArray[np.bool_], held: NDArray[np.bool_]) -> Ju
         learned=learned[:, kept],
         held=held[:, kept],
     )
+
+
+def _sample(job: _Fit) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """(K, S, n) raw rewards of n random steps of every labelled segment, and their valid mask."""
+    labels, rng = job.labels, job.rng
+    count = len(labels.keys)
+    steps = min(labels.store.length, max(1, _NORMALISED_IMAGES // count))
+    raw, valid = [], []
+    for part in np.array_split(np.arange(count), math.ceil(count / 64)):
+        batch = labels.batch(part)
+        order = rng.permuted(np.tile(np.arange(labels.store.length), (len(part), 1)), axis=1)
+        rows, drawn = np.arange(len(part))[:, None], order[:, :steps]
+        raw.append(job.ensemble.raw(batch.observations[rows, drawn], batch.actions[rows, drawn]))
+        valid.append(batch.valid[rows, drawn])
+    return np.concatenate(raw, axis=1), np.concatenate(valid)
 
 
 def _learn_noise(ensemble: RewardEnsemble, judged: Judged) -> None:

@@ -329,3 +329,30 @@ def test_what_is_held_out_never_reaches_the_weights(
         weights.append(str(model.networks[0].state_dict()))
 
     assert weights[0] == weights[1]
+
+
+def test_early_stopping_goes_back_to_the_weights_of_the_least_heldout_loss(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    labels = vectors(60)
+    labels.targets[:] = rng(3).integers(2, size=60)  # there is nothing to learn, only to remember
+    made = config(early_stopping=30, initial_max_batches=600, hidden=(64, 64))
+
+    report = fit(ensemble(made), labels, made, rng())
+
+    assert report.metrics["reward_model/loss_heldout"] < 0.75
+
+
+def test_pictures_are_normalised_over_all_labelled_segments(
+    config: Config, ensemble: Make, pictures: LabelledPairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("learner.rewards.fitting._JUDGED_IMAGES", 2)
+    made = config(network="christiano", initial_max_batches=5, holdout=0.1)
+    model = ensemble(made, image=True)
+
+    fit(model, pictures, made, rng())
+
+    everything = pictures.batch(np.arange(len(pictures.keys)))
+    paid = model.members(everything.observations).reshape(2, -1)
+    np.testing.assert_allclose(paid.mean(axis=1), 0, atol=1e-4)
+    np.testing.assert_allclose(paid.std(axis=1), made.target_std, rtol=1e-3)
