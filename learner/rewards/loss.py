@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-_PRIOR_ANSWERS = 20.0  # answers that the configured floor counts for against a teacher's own
+_PRIOR_ANSWERS = 10.0  # answers that the configured floor counts for against a teacher's own
 _NOISE_RANGE = (0.01, 1.98)  # never certain; from 1 on, more often wrong than right
 _MOST_NOISE = 0.9  # of a crowd that looks wrong on the whole: then the model may be
 _ROUNDS = 50
@@ -55,7 +55,7 @@ def teacher_noise(
     """Maximum a posteriori floor per teacher, by expectation maximisation.
 
     Crowd-BT (Chen et al. 2013) with the reward model's returns as scores: each answer is what the
-    model draws, or its opposite. `prior` counts as 20 answers, so that a teacher of few answers
+    model draws, or its opposite. `prior` counts as 10 answers, so that a teacher of few answers
     keeps it. Turning every teacher and the model over would explain the answers as well; so if
     most answers look wrong, nobody is taken to mean the opposite.
 

@@ -278,6 +278,26 @@ def test_noise_of_teachers_is_learned(config: Config, ensemble: Make, vectors: V
     assert model.teacher_noise[1] > 0.3
 
 
+def test_an_adversary_is_found_out_and_read_the_other_way_round(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    labels = vectors(300)
+    labels.teachers[:] = np.arange(300) % 3
+    wrong = rng(5).random(300) > np.array([0.95, 0.8, 0.1])[labels.teachers]
+    labels.targets[wrong] = 1 - labels.targets[wrong]
+    found = {}
+    for learn in (False, True):
+        made = config(learn_teacher_noise=learn, warm_start=False)
+        model = ensemble(made)
+        for _ in range(3):
+            fit(model, labels, made, rng())
+        found[learn] = model
+    noise = found[True].teacher_noise
+
+    assert noise[0] < noise[1] < 1 < noise[2]
+    assert correlation(found[True]) > correlation(found[False]) + 0.02
+
+
 def test_pseudo_labels_and_crops_train_too(
     config: Config, ensemble: Make, vectors: Vectors
 ) -> None:

@@ -95,7 +95,7 @@ def test_a_teacher_alone_is_never_read_the_other_way_round() -> None:
 def test_a_teacher_of_few_answers_keeps_the_configured_floor() -> None:
     noise = teacher_noise(np.array([0.01]), np.array([0]), np.array([0.1]), prior=0.1)
 
-    assert 0.1 <= noise[0] < 0.2
+    assert 0.1 <= noise[0] < 0.3  # one wrong answer of eleven, ten of them imagined
 
 
 def test_an_ignorant_model_teaches_nothing_about_teachers() -> None:
