@@ -94,15 +94,19 @@ class CommandOut(BaseModel):
 class LeaseIn(Body):
     """How many pairs to hold at once."""
 
-    count: Annotated[int, NUMBER] = Field(2, ge=1, le=10)
+    count: Annotated[int, NUMBER] = Field(2, ge=1, le=10, examples=[1])
 
 
 class AssignmentOut(BaseModel):
     """A pair that is yours until its lease ends."""
 
     id: int
-    left: str = Field(description="address of the left clip, MP4")
-    right: str = Field(description="address of the right clip, MP4")
+    left: str = Field(
+        description="address of the left clip, MP4", examples=["/media/assignments/17/left.mp4"]
+    )
+    right: str = Field(
+        description="address of the right clip, MP4", examples=["/media/assignments/17/right.mp4"]
+    )
     expires_in: float = Field(description="seconds until others may get the pair; renew before")
     earlier: Side | None = Field(description="what you had answered before you took it back")
     earlier_strength: Strength | None = Field(description="and how much better")
@@ -140,6 +144,13 @@ class AnswerIn(Body):
     # A strength goes with left and right only; the store refuses it elsewhere.
     model_config = ConfigDict(
         json_schema_extra={
+            "examples": [
+                {
+                    "side": "left",
+                    "seconds": 2.5,
+                    "submission_key": "0198c2f0-6a52-7cc3-9d5e-0c7a1f1b2a3c",
+                }
+            ],
             "anyOf": [
                 {"properties": {"side": {"enum": ["left", "right"]}}},
                 {"properties": {"strength": {"type": "null"}}},

@@ -99,6 +99,35 @@ def test_a_login_that_expires_in_mid_answer_loses_nothing(
     assert answers(workplace) == 2
 
 
+@pytest.mark.parametrize("key", ["z", "h"])
+def test_undo_and_history_log_in_again_in_place(
+    page: Page, workplace: Any, watch: Any, key: str
+) -> None:
+    watch.expected = ("401",)
+    workplace.ask(4)
+    page.goto("/label/coinrun")
+    log_in(page, "Ben")
+    page.wait_for_url("**/label/coinrun")
+    page.keyboard.press("Escape")
+    shows_pair(page)
+    page.keyboard.press("ArrowLeft")
+    shows_pair(page)
+    deadline = time.monotonic() + 10
+    while answers(workplace) < 1 and time.monotonic() < deadline:
+        page.wait_for_timeout(50)
+    end_logins(workplace)
+    page.keyboard.press(key)
+    dialog = page.get_by_role("dialog", name="Log in again")
+    dialog.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(dialog).to_have_count(0)
+    if key == "h":
+        expect(page.locator("[data-entries] button")).to_have_count(1)
+    else:
+        expect(page.locator("[data-progress]")).to_contain_text("0 today")
+        assert answers(workplace) == 2, "the answer and the row that takes it back"
+
+
 def test_an_answer_survives_the_tab_when_nobody_logs_in_again(
     page: Page, workplace: Any, watch: Any
 ) -> None:

@@ -13,22 +13,29 @@ export class Refusal extends Error {
 
 const PATIENCE_MS = 10_000;
 
-function send(path, body) {
+function send(path, method, body) {
+  const headers = { Accept: "application/json" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
   return fetch(`/api/v1${path}`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json", Accept: "application/json" },
-    body: JSON.stringify(body ?? {}),
+    method,
+    headers,
+    body: body === undefined ? undefined : JSON.stringify(body),
     signal: AbortSignal.timeout(PATIENCE_MS),
   });
 }
 
-export async function post(path, body) {
+export const post = (path, body) => call(path, "POST", body ?? {});
+
+export const get = (path) => call(path, "GET");
+
+// A login that has ended is asked for again, on top of the page; then the call goes on.
+async function call(path, method, body) {
   let response;
   try {
-    response = await send(path, body);
+    response = await send(path, method, body);
     if (response.status === 401) {
       await logInAgain();
-      response = await send(path, body);
+      response = await send(path, method, body);
     }
   } catch (error) {
     throw new Offline(error.message);

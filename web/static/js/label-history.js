@@ -1,5 +1,7 @@
 // One's own answers, newest first; choosing one brings its pair back to be answered anew.
 
+import { get } from "./label-api.js";
+
 const SAID = {
   left: "left better",
   right: "right better",
@@ -17,12 +19,13 @@ export class History {
   }
 
   async open() {
-    const response = await fetch(`/api/v1/runs/${this.run}/history`).catch(() => null);
-    if (!response?.ok) {
+    let entries;
+    try {
+      entries = await get(`/runs/${this.run}/history`);
+    } catch {
       this.say("Your answers can't be had just now.");
       return;
     }
-    const entries = await response.json();
     this.list.replaceChildren(...entries.map((entry) => this.#line(entry)));
     if (entries.length === 0) this.list.textContent = "None yet.";
     if (!this.dialog.open) this.dialog.showModal();

@@ -1,7 +1,7 @@
 // The labelling page: takes pairs, shows one while the next one loads behind it, sends answers.
 
 import { AgentView } from "./label-agent.js";
-import { Offline, newKey, post } from "./label-api.js";
+import { Offline, get, newKey, post } from "./label-api.js";
 import { Flag } from "./label-flag.js";
 import { History } from "./label-history.js";
 import { listen } from "./label-keys.js";
@@ -228,7 +228,7 @@ async function undo() {
   try {
     await outbox.flush();
     await asking;
-    const latest = await fetchProgress();
+    const latest = await get(`/runs/${run}/progress`);
     if (latest.newest_preference === null) {
       view.line("There is no answer to take back.");
       return;
@@ -247,12 +247,6 @@ async function undo() {
     arrange();
     ask();
   }
-}
-
-async function fetchProgress() {
-  const response = await fetch(`/api/v1/runs/${run}/progress`).catch(() => null);
-  if (!response?.ok) throw new Offline();
-  return response.json();
 }
 
 // ---- leases, lost clips, lost connection ----------------------------------------------------
@@ -284,6 +278,11 @@ async function mend(stage) {
   );
   if (found.every(({ ok }) => ok)) {
     view.line("This browser can't play the clips (MP4 with H.264). Try another one.");
+    return;
+  }
+  if (found.some(({ status }) => status === 401)) {
+    await get(`/runs/${run}/progress`).catch(() => null); // which asks for the login again
+    if (stage.assignment === lost) stage.load(lost);
     return;
   }
   if (!found.some(({ status }) => status === 404)) {
