@@ -8,6 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
+from cli.play import kept_plays
+from cli.user import opened
 from learner.agents.ppo import make_agent
 from learner.checkpoints import Checkpoint
 from learner.config import RunConfig, load_config, parse_config
@@ -18,6 +20,7 @@ from learner.envs.registry import make
 from learner.minari import export_dataset, import_dataset
 from learner.records import Workplace
 from learner.trajectories import Trajectory
+from server.artifacts import Artifacts
 from server.settings import load_settings
 
 console = Console()
@@ -45,6 +48,20 @@ def demonstrate(name: str, episodes: int, out: Path) -> None:
     config = parse_config(values, source=f"run {name}")
     played = _play(config, Checkpoint.from_bytes(content), episodes)
     _store(out, {"run": name, "policy_step": played[0].policy_step}, played)
+
+
+def take_played(name: str, out: Path) -> None:
+    """Write the episodes that people played in the browser and kept, as demonstrations.
+
+    Raises:
+        NotFound: no such run, or nobody has kept one.
+        DemonstrationError: the folder is in use or cannot be written.
+    """
+    refuse_used(out)
+    settings = load_settings()
+    with opened() as database:
+        played = kept_plays(database, Artifacts(settings.artifacts_url), name)
+    _store(out, {"run": name, "played": "by people"}, played)
 
 
 def from_minari(dataset: str, path: Path, out: Path) -> None:

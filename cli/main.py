@@ -126,11 +126,17 @@ def demonstrate(
     name: RunName,
     out: Annotated[Path, typer.Option(help="folder, new or without demonstrations")],
     episodes: Annotated[int, typer.Option(help="how many", min=1)] = 10,
+    played: Annotated[
+        bool, typer.Option("--played", help="what people played and kept, not the agent")
+    ] = False,
 ) -> None:
     """Let the newest kept agent of a run play demonstrations for other runs."""
-    from cli.demonstrate import demonstrate as start
+    from cli.demonstrate import demonstrate, take_played
 
-    start(name, episodes, out)
+    if played:
+        take_played(name, out)
+    else:
+        demonstrate(name, episodes, out)
 
 
 @exports.command("reward-model")

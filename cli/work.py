@@ -7,12 +7,13 @@ import signal
 import sys
 
 from cli.checks import check_codec
+from cli.play import hosting
 from cli.signals import end_with_parent, interrupt
 from learner.records import Workplace
 from learner.worker import work as lease_and_train
 from server.settings import load_settings
 
-NICENESS = 10
+NICENESS = 5
 """People wait for the server; nobody waits for the learner by the second."""
 
 
@@ -29,7 +30,8 @@ def work(first: str | None = None) -> None:
     workplace = Workplace(load_settings())
     try:
         workplace.check()
-        lease_and_train(workplace, first)
+        with hosting(workplace.settings):
+            lease_and_train(workplace, first)
     except KeyboardInterrupt:
         pass
     finally:

@@ -35,6 +35,7 @@ from server.routes import (
     login,
     media,
     people,
+    play,
     queries,
     runs,
 )
@@ -97,7 +98,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.stop = stop
     install(app)
     app.include_router(health.router)
-    pages = (label, login, account, accounts, people, queries, runs)
+    pages = (label, login, account, accounts, people, play, queries, runs)
     for routes in (api, answers, checks, exchange, media, *pages):
         app.include_router(routes.router, dependencies=[Depends(authorise)])
     app.include_router(exchange.pages, dependencies=[Depends(authorise)])
@@ -189,6 +190,7 @@ def serve(settings: Settings) -> None:
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=2,
+        timeout_keep_alive=30,  # a labeller answers every few seconds, on the same connection
         forwarded_allow_ips=settings.proxies,
     )
     if app is None:

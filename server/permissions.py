@@ -95,6 +95,8 @@ RULES: Mapping[str, Rule] = {
     "POST /api/v1/preferences/{preference}/correct": LABEL,
     "GET /api/v1/runs/{run}/history": LABEL,
     "GET /runs/{name}/export": WATCH,
+    "GET /runs/{name}/play": WATCH,
+    "WEBSOCKET /runs/{name}/play/socket": PAGES_THAT_STEER,
     "GET /api/v1/runs/{run}/preferences": READ,
     "POST /api/v1/runs/{run}/preferences": STEER,
     "GET /api/v1/runs/{run}/clips.zip": READ,

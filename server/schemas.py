@@ -154,7 +154,7 @@ class AnswerIn(Body):
             "anyOf": [
                 {"properties": {"side": {"enum": ["left", "right"]}}},
                 {"properties": {"strength": {"type": "null"}}},
-            ]
+            ],
         }
     )
 

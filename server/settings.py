@@ -46,6 +46,10 @@ class Settings(BaseSettings):
     proxies: str = Field(
         "127.0.0.1", description="addresses of reverse proxies whose X-Forwarded-* count"
     )
+    play_host: str = Field(
+        "127.0.0.1",
+        description="address of a learner's games for the server; 0.0.0.0 = its host's name",
+    )
     workers: int = Field(1, ge=1, le=64, description="server processes behind the one port")
     session_idle_hours: float = Field(
         24.0, gt=0, le=8_760, description="an unused login ends after this"

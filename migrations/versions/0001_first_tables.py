@@ -175,6 +175,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "name", "step", name=op.f("pk_metrics")),
     )
     op.create_table(
+        "plays",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("person_id", sa.Integer(), nullable=False),
+        sa.Column("secret", sa.String(length=80), nullable=False),
+        sa.Column("taken_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("address", sa.String(length=255), nullable=True),
+        sa.Column("reason", sa.String(length=500), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_plays_person_id")),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_plays_run_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_plays")),
+    )
+    with op.batch_alter_table("plays", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_plays_person_id"), ["person_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_plays_run_id"), ["run_id"], unique=False)
+
+    op.create_table(
         "reward_models",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=False),
@@ -289,6 +308,21 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_exclusions_run_id_teacher_id_id", ["run_id", "teacher_id", "id"], unique=False
         )
+
+    op.create_table(
+        "kept_plays",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("play_id", sa.Integer(), nullable=False),
+        sa.Column("trajectory_id", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["play_id"], ["plays.id"], name=op.f("fk_kept_plays_play_id")),
+        sa.ForeignKeyConstraint(
+            ["trajectory_id"], ["trajectories.id"], name=op.f("fk_kept_plays_trajectory_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_kept_plays")),
+    )
+    with op.batch_alter_table("kept_plays", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_kept_plays_play_id"), ["play_id"], unique=False)
 
     op.create_table(
         "reliabilities",

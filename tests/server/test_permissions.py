@@ -61,7 +61,7 @@ def routes_of(app: FastAPI) -> Iterator[tuple[str, str]]:
     for route in app.routes:
         for found in getattr(route, "effective_candidates", lambda: [])():
             for method in sorted(found.methods or {"WEBSOCKET"}):
-                yield method, found.path
+                yield method, found.path or found.original_route.path
 
 
 ROUTES = list(routes_of(create_app(Settings())))
@@ -94,6 +94,7 @@ def call(team: Team, method: str, path: str, values: dict[str, str], headers: An
     address = filled(path, values)
     if method == "WEBSOCKET":
         try:
+            address = f"ws://127.0.0.1:8000{address}"  # the client knows no other base for these
             with team.client.websocket_connect(address, headers=headers):
                 return 101
         except WebSocketDisconnect:
