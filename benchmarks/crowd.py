@@ -118,8 +118,8 @@ async def crowd(
 ) -> Told:
     """Let everybody label for so long, and `feed` be called every second."""
     told = Told()
-    # The server closes connections after 30 idle seconds; never be the one that is late.
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=10)
+    # The server closes connections after 30 idle seconds; never be late.
+    limits = httpx2.Limits(keepalive_expiry=10)  # of connections: none
     async with httpx2.AsyncClient(
         base_url=f"http://127.0.0.1:{port}", limits=limits, timeout=30
     ) as client:

@@ -75,27 +75,35 @@ async def _host(
     socket: WebSocket, site: Site, person_id: int, name: str, said: asyncio.Queue[str]
 ) -> None:
     """Have a worker make the game, and pass on what both sides say."""
-    play = None
     try:
         with anyio.CancelScope(shield=True):  # asked for and not known, it would never end
             play = await run_in_threadpool(_ask, site, name, person_id)
-        host, port = await _await_offer(site, play.id)
-        reader, writer = await asyncio.open_connection(host, port)
-        try:
-            writer.write(f"{play.secret}\n".encode())
-            sending = asyncio.create_task(_send(said, writer))
-            await _show(reader, socket)
-        finally:
-            sending.cancel()
-            writer.close()
+    except ClipwiseError as error:
+        await socket.send_json({"error": error.message})
+        return
+    try:
+        await _relay(socket, await _await_offer(site, play.id), play.secret, said)
     except ClipwiseError as error:
         await socket.send_json({"error": error.message})
     except (OSError, asyncio.IncompleteReadError):
         await socket.send_json({"error": "The game has ended. Start it again."})
     finally:
-        if play is not None:
-            with anyio.CancelScope(shield=True):
-                await run_in_threadpool(_end, site, play.id)
+        with anyio.CancelScope(shield=True):
+            await run_in_threadpool(_end, site, play.id)
+
+
+async def _relay(
+    socket: WebSocket, address: tuple[str, int], secret: str, said: asyncio.Queue[str]
+) -> None:
+    """Pass on what both sides say until the process ends the game."""
+    reader, writer = await asyncio.open_connection(*address)
+    try:
+        writer.write(f"{secret}\n".encode())
+        async with anyio.create_task_group() as group:
+            group.start_soon(_send, said, writer)
+            await _show(reader, socket)
+    finally:
+        writer.close()
 
 
 async def _send(said: asyncio.Queue[str], writer: asyncio.StreamWriter) -> None:

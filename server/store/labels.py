@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool
 
 from server.models import Answer, Preference, Purpose, Teacher, TeacherKind
+from server.store.labellers import excluded_teachers
 
 _FRESH = 200
 """So many of the newest ids are counted again each time: they may be rolled back."""
@@ -26,6 +27,12 @@ _BETWEEN = select(func.coalesce(_WORTH, 0)).where(
     Preference.run_id == bindparam("run_id"),
     Preference.id > bindparam("after"),
     Preference.id <= bindparam("until"),
+    Preference.purpose == Purpose.ORDINARY,
+    Preference.teacher_id.not_in(_AUTOMATIC),
+)
+_EXCLUDED = select(func.coalesce(_WORTH, 0)).where(
+    Preference.run_id == bindparam("run_id"),
+    Preference.teacher_id.in_(bindparam("teachers", expanding=True)),
     Preference.purpose == Purpose.ORDINARY,
     Preference.teacher_id.not_in(_AUTOMATIC),
 )
@@ -46,4 +53,8 @@ def count_labels(s: Session, *, run_id: int) -> int:
         labels += s.scalar(_BETWEEN, {"run_id": run_id, "after": after, "until": settled}) or 0
         after = settled
         counted[run_id] = after, labels
-    return labels + (s.scalar(_BETWEEN, {"run_id": run_id, "after": after, "until": newest}) or 0)
+    labels += s.scalar(_BETWEEN, {"run_id": run_id, "after": after, "until": newest}) or 0
+    # Nobody, nearly always; and whoever is excluded can be included again.
+    if excluded := list(excluded_teachers(s, run_id=run_id)):
+        labels -= s.scalar(_EXCLUDED, {"run_id": run_id, "teachers": excluded}) or 0
+    return labels

@@ -1,0 +1,64 @@
+"""The quick count of labels is the count that fits see, whatever happened meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from server.models import Preference
+from server.store import labels
+from server.store.labellers import exclude
+from server.store.people import teacher_for_person
+from server.store.preferences import given
+
+
+def both(scene: Any) -> tuple[int, int]:
+    with scene.database.read() as s:
+        slow = select(func.count()).where(Preference.run_id == scene.run_id, given())
+        return labels.count_labels(s, run_id=scene.run_id), s.scalar(slow) or 0
+
+
+@pytest.mark.parametrize("fresh", [0, 3, 200])
+def test_it_counts_what_counts(scene: Any, monkeypatch: pytest.MonkeyPatch, fresh: int) -> None:
+    monkeypatch.setattr(labels, "_FRESH", fresh)
+    people = [scene.person(name) for name in ("Ann", "Bob")]
+    scene.ask(8)
+    for turn in range(4):
+        for person in people:
+            stored = scene.submit(scene.next(person)[0])
+            if turn == 2:
+                scene.undo(person, f"undo-{person}", stored.id)
+        assert len(set(both(scene))) == 1
+    assert both(scene) == (6, 6)
+    with scene.write() as s:
+        teacher = teacher_for_person(s, person_id=people[0]).id
+        change = {"run_id": scene.run_id, "teacher_id": teacher, "by_id": None, "now": scene.now}
+        exclude(s, excluded=True, **change)
+    assert both(scene) == (3, 3)
+    with scene.write() as s:
+        exclude(s, excluded=False, **change)
+    assert both(scene) == (6, 6)
+
+
+def test_what_is_rolled_back_was_never_counted(scene: Any) -> None:
+    person = scene.person("Ann")
+    scene.ask(2)
+    scene.submit(scene.next(person)[0])
+
+    class Never(Exception):
+        pass
+
+    with pytest.raises(Never), scene.write() as s:
+        scene_row = s.scalars(select(Preference)).one()
+        values = {
+            column.name: getattr(scene_row, column.name)
+            for column in Preference.__table__.columns
+            if column.name != "id"
+        }
+        s.add(Preference(**values | {"submission_key": "other"}))
+        s.flush()
+        assert labels.count_labels(s, run_id=scene.run_id) == 2
+        raise Never
+    assert both(scene) == (1, 1)
