@@ -30,6 +30,7 @@ LOCAL = {
     "/runs/{name}/versions": "/runs/coinrun/versions",
     "/runs/{name}/metrics": "/runs/coinrun/metrics",
     "/runs/{name}/export": "/runs/coinrun/export",
+    "/runs/{name}/play": "/runs/coinrun/play",
     "/runs/{name}/queries": "/runs/coinrun/queries",
     "/runs/{name}/queries/{query}": "/runs/coinrun/queries/1",
 }
