@@ -76,18 +76,59 @@ def test_another_seed_gives_other_pairs(
     assert stored(one)["recipes"] != stored(two)["recipes"]
 
 
+class LeftAt(Control):
+    """Asks to leave while the loop is about something in some iteration."""
+
+    def __init__(self, stored_iterations: int, activity: str) -> None:
+        super().__init__()
+        self._at = (stored_iterations, activity)
+        self.loop: TrainingLoop | None = None
+
+    def pulse(self) -> None:
+        if self.loop and (self.loop.iteration, self.activity) == self._at:
+            self.stop("test")
+        super().pulse()
+
+
 def test_a_run_left_in_mid_iteration_ends_as_an_unbroken_one(
     make_workplace: Callable[[str], Workplace], tiny: Build
 ) -> None:
+    """Left before the first fit, and after one, two and three of them."""
     unbroken, broken = make_workplace("unbroken"), make_workplace("broken")
     finish(start(unbroken, tiny()))
     records = start(broken, tiny())
-    pulses = iter(range(10**6))
-    for leave_at in (55, 120, 60):
-        control = Control()
+    collecting, improving = "collecting", "improving the agent"
+    for point in ((1, collecting), (1, improving), (2, collecting), (3, improving)):
+        control = LeftAt(*point)
+        control.loop = TrainingLoop(records, control)
+        with pytest.raises(Stopped):
+            control.loop.run()
+        assert control.loop.iteration == point[0]
+    finish(records)
+    assert stored(broken) == stored(unbroken)
 
-        def pulse(control: Control = control, at: int = next(pulses) + leave_at) -> None:
-            if next(pulses) >= at:
+
+VECTORS: dict[str, Any] = {
+    "total_steps": 6 * 8 * 40,
+    "environment": {"id": "CartPole-v1"},
+    "agent": {"network": "mlp"},
+    "segments": {"at_episode_end": "pad"},
+    "reward": {"network": "mlp"},
+}
+
+
+def test_a_run_left_at_20_random_points_ends_as_an_unbroken_one(
+    make_workplace: Callable[[str], Workplace], tiny: Build
+) -> None:
+    unbroken, broken = make_workplace("unbroken"), make_workplace("broken")
+    config = tiny(**VECTORS)
+    finish(start(unbroken, config))
+    records, points = start(broken, config), np.random.default_rng(0)
+    for _ in range(20):
+        control, left = Control(), int(points.integers(1, 70))
+
+        def pulse(control: Control = control, moments: Any = iter(range(left))) -> None:  # noqa: B008
+            if next(moments, None) is None:
                 control.stop("test")
             Control.pulse(control)
 
@@ -127,6 +168,25 @@ def test_the_true_reward_never_reaches_agent_or_reward_model(
         monkeypatch.setattr(PPOAgent, "improve", poison)
     assert weights[0].keys() == weights[1].keys()
     assert all((weights[0][key] == weights[1][key]).all() for key in weights[0])
+
+
+def test_every_step_is_paid_for_the_frame_before_its_action(
+    workplace: Workplace, tiny: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paid for the frame after it, the last step of an episode is paid for the next one's first."""
+    loop = TrainingLoop(start(workplace, tiny()), Control())
+    improve, ended = PPOAgent.improve, []
+
+    def watched(self: PPOAgent, rollout: Rollout, rewards: Any, **kwargs: Any) -> Any:
+        for step in (0, rollout.steps // 2, rollout.steps - 1):
+            paid = loop.ensemble.rewards(rollout.observations[step], rollout.actions[step])
+            np.testing.assert_allclose(rewards[step], paid, atol=1e-5)
+        ended.append(rollout.ends.sum())
+        return improve(self, rollout, rewards, **kwargs)
+
+    monkeypatch.setattr(PPOAgent, "improve", watched)
+    loop.run()
+    assert sum(ended) > 0
 
 
 def test_the_baseline_learns_from_the_true_reward_and_asks_nothing(

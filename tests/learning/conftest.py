@@ -109,7 +109,8 @@ def train(tmp_path: Path) -> Callable[..., Trained]:
         records = workplace.lease("test", name=name)
         assert records is not None
         loop = TrainingLoop(records, Control())
-        labels = loop.run().labels
+        outcome = loop.run()
+        labels = outcome.labels
         workplace.close()
         return Trained(returns_of(config, lambda _: loop.agent), labels)
 

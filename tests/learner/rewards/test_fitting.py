@@ -13,6 +13,7 @@ from learner.preferences import LabelledPairs, PreferenceRow, SegmentStore, labe
 from learner.rewards.ensemble import RewardEnsemble
 from learner.rewards.fitting import NothingToFit, UnlabelledPairs, batch_limit, fit
 from learner.rewards.loss import preference_loss
+from learner.rewards.networks import RewardNetwork
 
 Config = Callable[..., RewardConfig]
 Make = Callable[..., RewardEnsemble]
@@ -376,3 +377,27 @@ def test_pictures_are_normalised_over_all_labelled_segments(
     paid = model.members(everything.observations).reshape(2, -1)
     np.testing.assert_allclose(paid.mean(axis=1), 0, atol=1e-4)
     np.testing.assert_allclose(paid.std(axis=1), made.target_std, rtol=1e-3)
+
+
+def test_pictures_are_scaled_alike_in_training_and_in_use(
+    config: Config, ensemble: Make, pictures: LabelledPairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames of 0-255 in one and 0-1 in the other made earlier learners useless."""
+    seen: dict[bool, list[torch.Tensor]] = {True: [], False: []}
+    forward = RewardNetwork.forward
+
+    def watched(self: RewardNetwork, frames: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+        seen[self.training].append(frames.detach().clone())
+        return forward(self, frames, actions)
+
+    monkeypatch.setattr(RewardNetwork, "forward", watched)
+    made = config(network="christiano", members=1, initial_max_batches=3, adaptive_l2=False)
+    model = ensemble(made, image=True)
+    fit(model, pictures, made, rng())
+    seen[False].clear()
+    model.rewards(pictures.batch(np.arange(len(pictures.keys))).observations)
+
+    used = {frame.sum().item() for frame in torch.cat(seen[False])}
+    trained = {frame.sum().item() for frame in torch.cat(seen[True])}
+    assert len(trained) > 1
+    assert trained <= used
