@@ -8,6 +8,7 @@ const picture = screen.getContext("2d");
 
 let socket = null;
 let ended = "The game has ended. Press Start for another.";
+let starting = false; // until the first frame
 const held = new Set();
 
 function send(message) {
@@ -24,13 +25,12 @@ async function draw(content) {
   if (screen.height !== frame.height) screen.height = frame.height;
   picture.drawImage(frame, 0, 0);
   frame.close();
+  if (starting) status.textContent = "Playing.";
+  starting = false;
 }
 
 function hear(message) {
-  if (message.legend) {
-    legend.textContent = `Keys: ${message.legend}.`;
-    status.textContent = "Playing.";
-  }
+  if (message.legend) legend.textContent = `Keys: ${message.legend}.`;
   if (message.over) {
     const { return: total, steps } = message.over;
     status.textContent = `Over: return ${total} in ${steps} steps.`;
@@ -51,6 +51,7 @@ function begin() {
   socket = new WebSocket(address);
   socket.binaryType = "blob";
   ended = "The game has ended. Press Start for another.";
+  starting = true;
   status.textContent = "Starting the game; a few seconds.";
   choices(stop);
   screen.focus();
