@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from scipy.special import expit
 
 from learner.agents.rollouts import Rollout
 from learner.config import RunConfig
-from learner.demonstrations import Demonstrations
+from learner.demonstrations import Demonstrations, Drawn
 from learner.evaluation.accuracy import clock_accuracy, preference_accuracy
 from learner.iteration import Answering
 from learner.preferences import SegmentStore
@@ -248,6 +249,15 @@ class Asking:
             Question(Side(*demonstrations.draw(rng)), clip, _SHOWN, "a", "demonstration")
             for clip in clips
         ]
+
+
+def ranked_pairs(drawn: Sequence[tuple[Drawn, Drawn, float]]) -> list[Question]:
+    """Parts of ranked demonstrations as pairs that are answered already."""
+    answers = {1.0: "a", 0.5: "tie", 0.0: "b"}
+    return [
+        Question(Side(*a), Side(*b), {"strategy": "ranking"}, answers[target], "ranking")
+        for a, b, target in drawn
+    ]
 
 
 def _facts(

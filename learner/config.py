@@ -226,17 +226,25 @@ class DemonstrationConfig(_Section):
     initial_share: float = Field(
         0.0, ge=0, le=1, description="share of the first pairs that show a demonstration as well"
     )
+    ranking: Literal["true_return", "training_time"] | None = Field(
+        None, description="prefer parts of demonstrations ranked higher (T-REX); null = off"
+    )
+    ranking_rule: Literal["paper_atari", "paper_mujoco", "time_aligned", "length_matched"] = Field(
+        "time_aligned", description="which parts are compared (`learner.rankings.snippets`)"
+    )
+    ranking_pairs: int = Field(500, ge=1, description="preferences that follow from the ranking")
 
     @model_validator(mode="after")
     def _used(self) -> DemonstrationConfig:
-        shown = self.autolabels or self.initial_share
+        shown = self.autolabels or self.initial_share or self.ranking
         if self.path is None and shown:
-            used = "autolabels" if self.autolabels else "initial_share"
+            named = ("autolabels", "initial_share", "ranking")
+            used = next(name for name in named if getattr(self, name))
             raise ValueError(f"demonstrations.{used} needs demonstrations.path; set it")
         if self.path is not None and not shown and not self.clone_epochs:
             raise ValueError(
-                "demonstrations.path is set but nothing uses them; set clone_epochs, autolabels "
-                "or initial_share"
+                "demonstrations.path is set but nothing uses them; set clone_epochs, autolabels, "
+                "initial_share or ranking"
             )
         return self
 

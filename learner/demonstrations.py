@@ -23,14 +23,20 @@ from learner.envs.protocol import Environments
 from learner.envs.registry import make
 from learner.evaluation.episodes import LONGEST, Acting
 from learner.evaluation.recording import record
+from learner.rankings.orders import Ranking, by_training_time, by_true_return
+from learner.rankings.snippets import SnippetConfig, draw_snippets
 from learner.seeds import generator, integer
-from learner.segments import draw_windows, to_segment
+from learner.segments import Window, draw_windows, to_segment
 from learner.trajectories import Segment, Trajectory, TrajectoryError, digest
 
 SUFFIX = ".npz"
 
 # Which levels are played, and how many at once, may differ from the run's; nothing else may.
 _FREE = {"num_envs", "start_level", "num_levels"}
+
+
+Drawn = tuple[Segment, NDArray[Any]]
+"""A segment of a demonstration, and (length, ...) what is seen in it."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class _Played:
     frames: Mapping[int, Sequence[NDArray[np.uint8]]]
     policy_step: int
     environment: EnvironmentConfig
+    trajectory: Trajectory
     first_step: int = 0
 
 
@@ -76,7 +83,47 @@ class Demonstrations:
         rng = generator(self._config.seed, "cloning")
         return clone(agent, self.to_clone(), rng, epochs=epochs, pulse=pulse)
 
-    def draw(self, rng: np.random.Generator) -> tuple[Segment, NDArray[Any]]:
+    def ranking(self) -> tuple[Ranking, list[list[Trajectory]]]:
+        """The order that the config asks for, and the same as trajectories, the best first.
+
+        Raises:
+            RankingError: they are all tied.
+        """
+        kind = self._config.demonstrations.ranking
+        assert kind is not None
+        if kind == "training_time":
+            order = by_training_time([one.policy_step for one in self._played])
+        else:
+            order = by_true_return([float(one.true_rewards.sum()) for one in self._played])
+        places = [
+            [self._played[int(at)].trajectory for at in np.flatnonzero(order.ranks == rank)]
+            for rank in np.unique(order.ranks)[::-1]
+        ]
+        return order, places
+
+    def snippets(
+        self, order: Ranking, rng: np.random.Generator
+    ) -> list[tuple[Drawn, Drawn, float]]:
+        """Pairs of parts of ranked demonstrations, with how likely the first is the better."""
+        wanted, steps = self._config.demonstrations, self._config.segments.length
+        config = SnippetConfig(
+            rule=wanted.ranking_rule,
+            pairs=wanted.ranking_pairs,
+            min_length=steps,
+            max_length=steps,
+            stride=1,
+        )
+        drawn = draw_snippets(order, [one.true_rewards[:, 0] for one in self._played], config, rng)
+        sides = [
+            [
+                self._part(self._played[int(demo)], int(demo), Window(0, int(start), int(length)))
+                for demo, start, length in zip(*columns, strict=True)
+            ]
+            for columns in zip(drawn.demonstrations, drawn.starts, drawn.lengths, strict=True)
+        ]
+        return [(a, b, float(mu)) for (a, b), mu in zip(sides, drawn.targets, strict=True)]
+
+    def draw(self, rng: np.random.Generator) -> Drawn:
         """A window of a demonstration, uniformly drawn over their steps.
 
         Returns:
@@ -94,6 +141,11 @@ class Demonstrations:
         index = int(rng.choice(len(self._played), p=self._weights / total))
         played = self._played[index]
         (window,) = draw_windows(played, 1, self._segments, rng)
+        return self._part(played, index, window)
+
+    @staticmethod
+    def _part(played: _Played, index: int, window: Window) -> Drawn:
+        """A window as a segment whose episode names its demonstration."""
         segment = to_segment(played, window, played.environment)
         begun = window.t - int(played.episode_times[window.t, 0])
         named = replace(segment.trajectory, episode=f"demonstration-{index}-{begun}")
@@ -285,6 +337,7 @@ def _play_again(
         frames={} if frames is None else {t: [frame] for t, frame in enumerate(frames)},
         policy_step=trajectory.policy_step,
         environment=environment,
+        trajectory=trajectory,
     )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from learner.trajectories import Segment
+from learner.trajectories import Segment, Trajectory
 
-Answering = Literal["synthetic", "demonstration"]
-"""Teachers that answer at once: a simulated one, and demonstrations, which are always better."""
+Answering = Literal["synthetic", "demonstration", "ranking"]
+"""Teachers that answer at once: a simulated one, demonstrations, which are always better than the
+agent, and an order among demonstrations."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,23 @@ class Trust:
 
 
 @dataclass(frozen=True)
+class NewRanking:
+    """An order over demonstrations that this iteration's pairs were derived from.
+
+    Attributes:
+        kind: what it rests on, a `learner.rankings.orders.RankingKind`.
+        places: trajectories, the best first; those of one place are tied.
+        settings: how pairs were drawn.
+        preferences: how many follow from it.
+    """
+
+    kind: str
+    places: Sequence[Sequence[Trajectory]]
+    settings: dict[str, Any]
+    preferences: int
+
+
+@dataclass(frozen=True)
 class NewVersion:
     """A reward model that the agent uses from now on, and what its fit tells of its teachers."""
 
@@ -74,6 +92,7 @@ class Iteration:
     checkpoint: bytes
     keep: bool
     """Whether later iterations leave the checkpoint where it is; kept ones are scored."""
+    ranking: NewRanking | None = None
 
 
 @dataclass(frozen=True)

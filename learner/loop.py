@@ -17,7 +17,7 @@ from learner.agents.payment import pay
 from learner.agents.ppo import make_agent
 from learner.agents.rollouts import Rollout
 from learner.answers import Answers
-from learner.asking import Asking, Question, pair_accuracy, unlabelled_pairs
+from learner.asking import Asking, Question, pair_accuracy, ranked_pairs, unlabelled_pairs
 from learner.checkpoints import Checkpoint
 from learner.config import parse_config
 from learner.control import Control
@@ -26,7 +26,7 @@ from learner.devices import Compute
 from learner.envs.registry import make
 from learner.evaluation.filming import film
 from learner.evaluation.scoring import Scores, score
-from learner.iteration import Iteration, NewQuery, NewVersion
+from learner.iteration import Iteration, NewQuery, NewRanking, NewVersion
 from learner.logs import EventFile
 from learner.records import RunRecords
 from learner.refusals import refuse_long_segments, refuse_untrained
@@ -115,6 +115,7 @@ class TrainingLoop:
         self.iteration = 0
         self.steps = 0
         self.version = 0
+        self._ranking: NewRanking | None = None
         self._unscored = latest is not None and latest.unscored
         self._closing: Scores | None = None
         self.environments.reset()
@@ -271,9 +272,23 @@ class TrainingLoop:
             labels=queue.total_labels + queue.owed,
         )
         questions = self.asking.choose(rollout, raw, count, self.demonstrations)
+        if not self.iteration:
+            questions += self._rank()
         for question in questions[:1]:
             # A sample: what is stored must replay bit for bit.
             verify(question.a.segment.trajectory)
+        return questions
+
+    def _rank(self) -> list[Question]:
+        """Preferences between parts of ranked demonstrations (T-REX), if the run wants them."""
+        wanted = self.config.demonstrations
+        if self.demonstrations is None or wanted.ranking is None:
+            return []
+        order, places = self.demonstrations.ranking()
+        rng = generator(self.config.seed, "ranked demonstrations")
+        questions = ranked_pairs(self.demonstrations.snippets(order, rng))
+        settings = wanted.model_dump(mode="json", include={"ranking_rule", "ranking_pairs"})
+        self._ranking = NewRanking(wanted.ranking, places, settings, len(questions))
         return questions
 
     def _store(
@@ -299,12 +314,15 @@ class TrainingLoop:
                 version=version,
                 checkpoint=self._checkpoint().to_bytes(),
                 keep=self._is_milestone(),
+                ranking=self._ranking,
             ),
             {
                 "synthetic": self.config.teacher.model_dump(mode="json"),
                 "demonstration": self.config.demonstrations.model_dump(mode="json"),
+                "ranking": self.config.demonstrations.model_dump(mode="json"),
             },
         )
+        self._ranking = None
         self.events.write(metrics, self.steps)
         for question, ids in zip(questions, asked, strict=True):
             for key, side in ((ids.a, question.a), (ids.b, question.b)):
@@ -319,7 +337,9 @@ class TrainingLoop:
 
     @property
     def _first_labels(self) -> int:
-        """Answers wanted before the first fit."""
+        """Answers wanted before the first fit; a ranking's preferences are enough."""
+        if self.config.demonstrations.ranking is not None:
+            return 0
         return min(self.config.queries.min_preferences, self.config.queries.budget)
 
     def _rollout_steps(self) -> int:

@@ -16,6 +16,7 @@ from learner.iteration import (
     Iteration,
     LatestCheckpoint,
     NewQuery,
+    NewRanking,
     NewVersion,
 )
 from learner.preferences import ExclusionRow, PreferenceRow
@@ -25,13 +26,16 @@ from server.database import Database
 from server.errors import ArtifactDamaged, ArtifactMissing, LeaseLost, NotFound
 from server.errors import ClipwiseError as RecordsError
 from server.models import Answer, CommandKind, RunState, Strength
+from server.rankings import RankingKind
 from server.rules import rules_of
 from server.settings import Settings
 from server.store import (
     labellers,
     metrics,
+    people,
     preferences,
     queries,
+    rankings,
     runs,
     trajectories,
     versions,
@@ -286,6 +290,11 @@ class RunRecords:
             key: self._artifacts.put(segment.trajectory.to_bytes())
             for key, segment in segments.items()
         }
+        ranked = {
+            id(one): self._artifacts.put(one.to_bytes())
+            for tied in (iteration.ranking.places if iteration.ranking else ())
+            for one in tied
+        }
         with self._database.write() as s:
             self._require_lease(s)
             rows = {
@@ -296,6 +305,8 @@ class RunRecords:
                 self._add_query(s, query, rows, iteration.number, teachers)
                 for query in iteration.queries
             ]
+            if iteration.ranking:
+                self._add_ranking(s, iteration.ranking, ranked)
             if version and weights:
                 self._add_version(s, iteration, version, weights)
             metrics.add_metrics(
@@ -337,6 +348,25 @@ class RunRecords:
             now=_now(),
         )
         labellers.store_reliabilities(s, run_id=self.run_id, found=version.trust, now=_now())
+
+    def _add_ranking(self, s: Any, ranking: NewRanking, recipes: dict[int, str]) -> None:
+        """An order over demonstrations, each stored whole."""
+        places = [
+            [(self._add_trajectory(s, one, recipes[id(one)]), None) for one in tied]
+            for tied in ranking.places
+        ]
+        teacher = people.answering_teacher(s, self.run_id, "ranking", ranking.settings)
+        rankings.add_ranking(
+            s,
+            run_id=self.run_id,
+            teacher_id=teacher.id,
+            kind=RankingKind(ranking.kind),
+            places=places,
+            settings=ranking.settings,
+            preferences=ranking.preferences,
+            submission_key=f"run-{self.run_id}",
+            now=_now(),
+        )
 
     def store_scores(self, steps: int, values: dict[str, float], showing: Trajectory) -> None:
         """Add the scores of the newest checkpoint's agent, and the agent at work for its video.
@@ -384,9 +414,8 @@ class RunRecords:
             )
         return AskedPair(row.id, a, b)
 
-    def _add_segment(self, s: Any, segment: Segment, artifact: str) -> int:
-        trajectory = segment.trajectory
-        parent = trajectories.add_trajectory(
+    def _add_trajectory(self, s: Any, trajectory: Trajectory, artifact: str) -> int:
+        return trajectories.add_trajectory(
             s,
             run_id=self.run_id,
             artifact=artifact,
@@ -396,11 +425,13 @@ class RunRecords:
             steps=trajectory.steps,
             true_return=float(trajectory.rewards.sum()),
             now=_now(),
-        )
+        ).id
+
+    def _add_segment(self, s: Any, segment: Segment, artifact: str) -> int:
         return trajectories.add_segment(
             s,
             run_id=self.run_id,
-            trajectory_id=parent.id,
+            trajectory_id=self._add_trajectory(s, segment.trajectory, artifact),
             start=segment.start,
             length=segment.length,
             true_return=segment.true_return,

@@ -37,6 +37,7 @@ from server.routes import (
     people,
     play,
     queries,
+    rankings,
     runs,
 )
 from server.security import BodyCap, CrossSiteCheck, HostCheck, SecurityHeaders
@@ -101,6 +102,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     pages = (label, login, account, accounts, people, play, queries, runs)
     for routes in (api, answers, checks, exchange, media, *pages):
         app.include_router(routes.router, dependencies=[Depends(authorise)])
+    for more in (rankings.api, rankings.router):
+        app.include_router(more, dependencies=[Depends(authorise)])
     app.include_router(exchange.pages, dependencies=[Depends(authorise)])
     app.mount(f"/static/{version}", VersionedFiles(directory=WEB / "static"), name="static")
     return app

@@ -325,6 +325,40 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_kept_plays_play_id"), ["play_id"], unique=False)
 
     op.create_table(
+        "rankings",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("teacher_id", sa.Integer(), nullable=False),
+        sa.Column(
+            "kind",
+            sa.Enum(
+                "true_return",
+                "training_time",
+                "noise",
+                "person",
+                name="rankingkind",
+                native_enum=False,
+                length=20,
+            ),
+            nullable=False,
+        ),
+        sa.Column("settings", sa.JSON(), nullable=False),
+        sa.Column("preferences", sa.BigInteger(), nullable=False),
+        sa.Column("submission_key", sa.String(length=80), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_rankings_run_id")),
+        sa.ForeignKeyConstraint(
+            ["teacher_id"], ["teachers.id"], name=op.f("fk_rankings_teacher_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rankings")),
+        sa.UniqueConstraint(
+            "teacher_id", "submission_key", name=op.f("uq_rankings_teacher_id_submission_key")
+        ),
+    )
+    with op.batch_alter_table("rankings", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_rankings_run_id"), ["run_id"], unique=False)
+
+    op.create_table(
         "reliabilities",
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("teacher_id", sa.Integer(), nullable=False),
@@ -415,6 +449,25 @@ def upgrade() -> None:
             "ix_queries_run_id_state_priority", ["run_id", "state", "priority"], unique=False
         )
 
+    op.create_table(
+        "ranked_trajectories",
+        sa.Column("ranking_id", sa.Integer(), nullable=False),
+        sa.Column("trajectory_id", sa.Integer(), nullable=False),
+        sa.Column("segment_id", sa.Integer(), nullable=True),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["ranking_id"], ["rankings.id"], name=op.f("fk_ranked_trajectories_ranking_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["segment_id"], ["segments.id"], name=op.f("fk_ranked_trajectories_segment_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["trajectory_id"],
+            ["trajectories.id"],
+            name=op.f("fk_ranked_trajectories_trajectory_id"),
+        ),
+        sa.PrimaryKeyConstraint("ranking_id", "trajectory_id", name=op.f("pk_ranked_trajectories")),
+    )
     op.create_table(
         "assignments",
         sa.Column("id", sa.Integer(), nullable=False),

@@ -57,9 +57,14 @@ def demonstration_teacher(s: Session, *, run_id: int, settings: dict[str, Any]) 
 
 
 def answering_teacher(
-    s: Session, run_id: int, kind: Literal["synthetic", "demonstration"], settings: dict[str, Any]
+    s: Session,
+    run_id: int,
+    kind: Literal["synthetic", "demonstration", "ranking"],
+    settings: dict[str, Any],
 ) -> Teacher:
     """The teacher of a run whose answers come with its queries."""
+    if kind == "ranking":
+        return _of_run(s, TeacherKind.RANKING, run_id, "ranking", settings)
     if kind == "demonstration":
         return demonstration_teacher(s, run_id=run_id, settings=settings)
     return synthetic_teacher(s, run_id=run_id, name="synthetic", settings=settings)

@@ -59,7 +59,9 @@ _EFFECTIVE = and_(
     Preference.answer != Answer.WITHDRAWN,
     ~select(_LATER.id).where(_LATER.replaces_id == Preference.id).correlate(Preference).exists(),
 )
-_AUTOMATIC = select(Teacher.id).where(Teacher.kind == TeacherKind.DEMONSTRATION)
+_AUTOMATIC = select(Teacher.id).where(
+    Teacher.kind.in_((TeacherKind.DEMONSTRATION, TeacherKind.RANKING))
+)
 _ORDINARY = and_(_EFFECTIVE, Preference.purpose == Purpose.ORDINARY)
 _GIVEN = and_(
     _ORDINARY,
@@ -91,7 +93,7 @@ def effective() -> ColumnElement[bool]:
 def given() -> ColumnElement[bool]:
     """The condition under which a preference is one of the labels of a budget.
 
-    It counts, somebody gave it (demonstrations are preferred to the agent without asking) whose
+    It counts, somebody gave it (demonstrations and rankings are followed without asking) whose
     answers are not excluded, and it is to be learned from: answers to gold and repeated pairs tell
     about people.
     """

@@ -27,6 +27,7 @@ from learner.replay import verify
 from learner.trajectories import Trajectory
 from server.models import Metric, Preference, Query, RewardModel, Segment, Teacher, TeacherKind
 from server.models import Trajectory as TrajectoryRow
+from server.rankings import RankedTrajectory, Ranking
 
 Build = Callable[..., dict[str, Any]]
 
@@ -472,3 +473,37 @@ def test_without_a_path_nothing_is_read_and_nothing_changes(
         for one in (without, with_labels)
     )
     assert [row[8:] for row in plain] == [row[8:] for row in labelled]
+
+
+def test_ranked_demonstrations_give_preferences_that_the_run_is_trained_on(
+    workplace: Workplace, cartpole: Build, balanced: list[Trajectory], tmp_path: Path
+) -> None:
+    """T-REX in the ordinary loop: one ranking row, its preferences, a model before any label."""
+    scores = (1.0, 3.0, 2.0)
+    paid = [
+        replace(one, rewards=one.rewards * 0 + score, policy_step=step)
+        for one, score, step in zip(balanced, scores, (30, 20, 10), strict=True)
+    ]
+    write(tmp_path / "ranked", balanced)
+    by_time = {"path": str(tmp_path / "ranked"), "ranking": "training_time", "ranking_pairs": 30}
+    for path, one in zip(sorted((tmp_path / "ranked").iterdir()), paid, strict=True):
+        path.write_bytes(replace(one, rewards=balanced[0].rewards).to_bytes())
+    loop = train(workplace, cartpole(demonstrations=by_time))
+    rows = [row for row in pairs(workplace) if row[0] is TeacherKind.RANKING]
+    assert len(rows) == 30
+    order = {"demonstration-0": 2, "demonstration-1": 1, "demonstration-2": 0}
+    for row in rows:
+        first, second = (order[row[at].rsplit("-", 1)[0]] for at in (2, 3))
+        assert row[1].value == ("a" if first > second else "b")
+        assert row[4] == {"strategy": "ranking"}
+    with workplace.database.read() as session:
+        (ranking,) = session.scalars(select(Ranking)).all()
+        places = session.scalars(
+            select(RankedTrajectory.place).order_by(RankedTrajectory.trajectory_id)
+        ).all()
+        fitted = session.scalars(select(RewardModel).order_by(RewardModel.version)).first()
+    assert (ranking.kind.value, ranking.preferences) == ("training_time", 30)
+    assert places == [0, 1, 2]
+    assert fitted is not None
+    assert fitted.preferences >= 30
+    assert loop.records.queue().total_labels == 16  # a ranking's are nobody's labels of the budget

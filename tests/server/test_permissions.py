@@ -28,6 +28,7 @@ ABSENT = {
     "session": "999",
     "token": "999",
     "invitation": "999",
+    "segment": "999",
 }
 FIXED = {"side": "left", "command": "pause", "segment": "a"}
 BODIES: dict[str, dict[str, Any]] = {
@@ -42,6 +43,9 @@ BODIES: dict[str, dict[str, Any]] = {
         "json": {"side": "left", "submission_key": "some-key-3"}
     },
     "PUT /api/v1/runs/{run}/queries/{query}/gold": {"json": {"answer": "a"}},
+    "POST /api/v1/runs/{run}/rankings": {
+        "json": {"places": [[998], [999]], "submission_key": "some-key-4"}
+    },
     "PUT /api/v1/runs/{run}/labellers/{person}": {"json": {"paused": True}},
     "PUT /api/v1/runs/{run}/labellers/{person}/exclusion": {"json": {"excluded": True}},
     "POST /people/{person}/exclusion": {"data": {"run": "coinrun", "excluded": "true"}},

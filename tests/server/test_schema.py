@@ -108,6 +108,9 @@ def test_description_names_every_operation_and_its_errors(client: TestClient) ->
         ("post", "/api/v1/assignments/{assignment}/agent-view"),
         ("get", "/api/v1/runs/{run}/history"),
         ("put", "/api/v1/runs/{run}/queries/{query}/gold"),
+        ("get", "/api/v1/runs/{run}/rankings"),
+        ("get", "/api/v1/runs/{run}/rankable"),
+        ("post", "/api/v1/runs/{run}/rankings"),
         ("get", "/api/v1/runs/{run}/labellers"),
         ("put", "/api/v1/runs/{run}/labellers/{person}"),
     }

@@ -1,0 +1,120 @@
+"""Rankings by the JSON API: clips in order, from which preferences follow."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
+
+from server.errors import NotFound
+from server.models import Segment
+from server.rankings import RankingKind
+from server.routes.api import ABSENT, CLASH, REFUSALS
+from server.routes.media import video_response
+from server.schemas import MAX_ROW, Body, Id, RunName, SubmissionKey
+from server.site import SiteDep, VisitorDep
+from server.store import audit, rankings, runs
+
+router = APIRouter()
+api = APIRouter(prefix="/api/v1", responses=REFUSALS, tags=["rankings"])
+
+Clip = Annotated[int, Field(ge=1, le=MAX_ROW)]
+Tied = Annotated[list[Clip], Field(min_length=1, max_length=rankings.MOST_CLIPS)]
+Places = Annotated[list[Tied], Field(min_length=1, max_length=rankings.MOST_CLIPS)]
+
+
+class RankingIn(Body):
+    """An order over clips."""
+
+    places: Places = Field(description="ids of clips, the best first; those of one place are tied")
+    submission_key: SubmissionKey
+
+
+class RankingOut(BaseModel):
+    """A stored order."""
+
+    id: int
+    kind: RankingKind
+    places: list[list[int]]
+    preferences: int
+    created_at: datetime
+
+
+class RankableOut(BaseModel):
+    """A clip that can be ranked."""
+
+    id: int
+    clip: str
+
+
+@api.get("/runs/{run}/rankings", responses=ABSENT)
+def list_rankings(site: SiteDep, run: RunName) -> list[RankingOut]:
+    """List a run's rankings, newest first."""
+    with site.database.read() as session:
+        row = runs.get_run(session, name=run)
+        return [_out(found) for found in rankings.list_rankings(session, run_id=row.id)]
+
+
+@api.get("/runs/{run}/rankable", responses=ABSENT)
+def list_rankable(site: SiteDep, run: RunName) -> list[RankableOut]:
+    """Offer the newest clips of a run for ranking, one of each trajectory."""
+    with site.database.read() as session:
+        row = runs.get_run(session, name=run)
+        found = rankings.rankable(session, run_id=row.id)
+    return [RankableOut(id=one.id, clip=f"/media/segments/{one.id}.mp4") for one in found]
+
+
+@api.post(
+    "/runs/{run}/rankings",
+    status_code=201,
+    responses={**CLASH, 200: {"model": RankingOut, "description": "Stored before; a retry"}},
+)
+def rank_clips(
+    site: SiteDep, visitor: VisitorDep, response: Response, run: RunName, body: RankingIn
+) -> RankingOut:
+    """Put clips into order; every two of them become a preference."""
+    now = datetime.now(UTC)
+    with site.database.write() as session:
+        row = runs.get_run(session, name=run)
+        stored, replayed = rankings.rank_clips(
+            session,
+            run_id=row.id,
+            person_id=visitor.person_id,
+            places=body.places,
+            iteration=row.iteration,
+            submission_key=body.submission_key,
+            now=now,
+        )
+        if not replayed:
+            subject = f"{row.name}, ranking {stored.ranking.id}"
+            audit.note(
+                session, person_id=visitor.person_id, action="rank", subject=subject, now=now
+            )
+        result = _out(stored)
+    if replayed:
+        response.status_code = 200
+    return result
+
+
+@router.get("/media/segments/{segment}.mp4", include_in_schema=False)
+def segment_clip(request: Request, site: SiteDep, segment: Id) -> Response:
+    """Send the clip of a segment, or a part of it."""
+    with site.database.read() as session:
+        row = session.get(Segment, segment)
+        clip = None if row is None else row.clip
+    if clip is None:
+        raise NotFound("there is no such clip, or it is not made yet")
+    return video_response(request, site.artifacts, clip, tag=clip[:16], forever=False)
+
+
+def _out(found: rankings.Ranked) -> RankingOut:
+    row = found.ranking
+    return RankingOut(
+        id=row.id,
+        kind=row.kind,
+        places=found.places,
+        preferences=row.preferences,
+        created_at=row.created_at,
+    )
