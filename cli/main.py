@@ -122,6 +122,17 @@ def study(config: Config, overrides: Overrides = None) -> None:
 
 
 @app.command()
+def evaluate(
+    name: RunName,
+    episodes: Annotated[int, typer.Option(help="on as many unseen levels", min=4)] = 100,
+) -> None:
+    """Judge a run's reward model and agent on unseen levels, baselines beside them."""
+    from cli.evaluate import evaluate as start
+
+    start(name, episodes)
+
+
+@app.command()
 def demonstrate(
     name: RunName,
     out: Annotated[Path, typer.Option(help="folder, new or without demonstrations")],

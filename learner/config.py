@@ -108,6 +108,9 @@ class SegmentConfig(_Section):
     )
 
 
+Augmentation = Literal["shift", "crop", "jitter", "cutout", "random_convolution", "grey"]
+
+
 class RewardConfig(_Section):
     """The reward model: an ensemble fitted to preferences."""
 
@@ -160,6 +163,14 @@ class RewardConfig(_Section):
     batch_norm: bool = Field(False, description="batch normalisation in the convolutions")
     input_noise: float = Field(0.1, ge=0, description="std of Gaussian noise on 0-1 inputs")
     output_penalty: float = Field(0.001, ge=0, description="weight of the squared output")
+    output_l1: float = Field(0.0, ge=0, description="weight of the absolute output (T-REX's L1)")
+    absolute_output: bool = Field(
+        False, description="|r|: an ablation; it forces a constant that favours long episodes"
+    )
+    spectral_norm: bool = Field(False, description="layers of spectral norm 1 (Miyato 2018)")
+    augmentations: tuple[Augmentation, ...] = Field(
+        (), description="changes of images while fitting, equal over a snippet"
+    )
     buffer: int | None = Field(3000, ge=1, description="newest labels used; null = all (Ibarz)")
     temporal_crop: int = Field(0, ge=0, description="SURF: most steps cut from either end")
     pseudo_label_threshold: float | None = Field(

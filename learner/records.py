@@ -137,6 +137,20 @@ class Workplace:
                 raise NotFound(f"run {name} has no checkpoint yet; wait for its first iteration")
             return run.config, self.artifacts.get(kept)
 
+    def kept_checkpoints(self, name: str) -> tuple[dict[str, Any], list[bytes]]:
+        """A run's config and all its kept checkpoints, the oldest first.
+
+        Raises:
+            NotFound: no such run, or it has not kept a checkpoint yet.
+        """
+        with self.database.read() as s:
+            run = runs.get_run(s, name=name)
+            rows = versions.list_checkpoints(s, run_id=run.id)
+            kept = sorted((row.iteration, row.artifact) for row in rows if row.kept)
+            if not kept:
+                raise NotFound(f"run {name} has no checkpoint yet; wait for its first iteration")
+            return run.config, [self.artifacts.get(artifact) for _, artifact in kept]
+
     def reward_model(self, name: str, version: int | None = None) -> tuple[int, bytes]:
         """A version of a run's reward model with its number; None = the newest.
 

@@ -70,7 +70,7 @@ RULES: Mapping[str, Rule] = {
     "GET /media/assignments/{assignment}/agent/{side}.mp4": LABEL,
     "GET /media/checkpoints/{checkpoint}.mp4": READ,
     "GET /media/queries/{query}/{segment}.mp4": READ,
-    "GET /media/segments/{segment}.mp4": READ,
+    "GET /media/clips/{clip}.mp4": READ,
     "GET /": WATCH,
     "GET /runs/{name}": WATCH,
     "GET /runs/{name}/config": WATCH,

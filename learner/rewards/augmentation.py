@@ -1,13 +1,20 @@
-"""What training does to its inputs: Gaussian noise (Ibarz 2018) and temporal crops (SURF)."""
+"""What training does to its inputs: Gaussian noise (Ibarz 2018), crops in time (SURF), pictures."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import conv2d, interpolate, pad
+
+from learner.config import Augmentation
 
 _POOL = 1 << 20
+_SHIFT = 4
+_JITTER = 0.3
 
 
 class InputNoise:
@@ -67,3 +74,89 @@ def crop(valid: NDArray[np.bool_], most: int, rng: np.random.Generator) -> NDArr
     inside = (steps >= head[:, None]) & (steps < (length - cut + head)[:, None])
     left: NDArray[np.bool_] = valid & inside
     return left
+
+
+def augment(
+    images: Tensor, segments: int, kinds: Sequence[Augmentation], rng: np.random.Generator
+) -> Tensor:
+    """Change scaled images, the same way for all frames of a segment.
+
+    Shifts and colours that change what a picture means (direction, progress, what is food) are
+    the reason why none is on by default.
+
+    Args:
+        images: (segments x steps, C, H, W) in 0-1; vectors are returned as they are.
+        segments: how many segments the batch holds.
+        kinds: which changes, in this order.
+        rng: source of every draw.
+    """
+    if not kinds or images.ndim != 4:
+        return images
+    parts = images.view(segments, -1, *images.shape[1:])
+    changed = [_changed(part, kinds, rng) for part in parts]
+    return torch.cat(changed).contiguous(memory_format=torch.channels_last)
+
+
+def _changed(frames: Tensor, kinds: Sequence[Augmentation], rng: np.random.Generator) -> Tensor:
+    """(steps, C, H, W) of one segment, changed."""
+    for kind in kinds:
+        frames = _AUGMENTATIONS[kind](frames, rng)
+    return frames
+
+
+def _shift(frames: Tensor, rng: np.random.Generator) -> Tensor:
+    """By up to 4 pixels, edges repeated (DrQ)."""
+    height, width = frames.shape[-2:]
+    top, left = (int(one) for one in rng.integers(2 * _SHIFT + 1, size=2))
+    wide = pad(frames, (_SHIFT,) * 4, mode="replicate")
+    return wide[..., top : top + height, left : left + width]
+
+
+def _crop(frames: Tensor, rng: np.random.Generator) -> Tensor:
+    """A window of 7/8 of each side, scaled back."""
+    height, width = frames.shape[-2:]
+    tall, wide = max(1, 7 * height // 8), max(1, 7 * width // 8)
+    top, left = int(rng.integers(height - tall + 1)), int(rng.integers(width - wide + 1))
+    part = frames[..., top : top + tall, left : left + wide]
+    return interpolate(part, (height, width), mode="bilinear", align_corners=False)
+
+
+def _jitter(frames: Tensor, rng: np.random.Generator) -> Tensor:
+    """Each channel brighter or darker by up to 30 %."""
+    factors = 1 + _JITTER * (2 * rng.random(frames.shape[1], dtype=np.float32) - 1)
+    scale = torch.from_numpy(factors).to(frames).view(1, -1, 1, 1)
+    return (frames * scale).clamp(0, 1)
+
+
+def _cutout(frames: Tensor, rng: np.random.Generator) -> Tensor:
+    """A rectangle of up to a third of each side, black."""
+    height, width = frames.shape[-2:]
+    tall = int(rng.integers(1, max(2, height // 3)))
+    wide = int(rng.integers(1, max(2, width // 3)))
+    top, left = int(rng.integers(height - tall + 1)), int(rng.integers(width - wide + 1))
+    cut = frames.clone()
+    cut[..., top : top + tall, left : left + wide] = 0
+    return cut
+
+
+def _random_convolution(frames: Tensor, rng: np.random.Generator) -> Tensor:
+    """Other colours and textures by a random 3x3 layer (Lee et al. 2020)."""
+    channels = frames.shape[1]
+    drawn = rng.standard_normal((channels, channels, 3, 3), dtype=np.float32)
+    kernel = torch.from_numpy(drawn / np.float32(3 * np.sqrt(channels))).to(frames)
+    return conv2d(frames, kernel, padding=1).sigmoid()
+
+
+def _grey(frames: Tensor, rng: np.random.Generator) -> Tensor:  # noqa: ARG001
+    """The mean of the channels in each of them."""
+    return frames.mean(dim=1, keepdim=True).expand_as(frames)
+
+
+_AUGMENTATIONS: Mapping[Augmentation, Callable[[Tensor, np.random.Generator], Tensor]] = {
+    "shift": _shift,
+    "crop": _crop,
+    "jitter": _jitter,
+    "cutout": _cutout,
+    "random_convolution": _random_convolution,
+    "grey": _grey,
+}

@@ -268,8 +268,10 @@ class RewardEnsemble:
     def _signature(self) -> str:
         """What must agree before weights can be loaded."""
         action = f" with actions {self.action_space}" if self.config.use_action else ""
+        changed = " absolute" * self.config.absolute_output
+        changed += " spectral norm" * self.config.spectral_norm
         return (
-            f"{self.config.members} x {self.config.network} {list(self.config.hidden)}, "
+            f"{self.config.members} x {self.config.network} {list(self.config.hidden)}{changed}, "
             f"batch_norm {self.config.batch_norm}, observations {self.observation_space}{action}"
         )
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from learner.config import RewardConfig
 from learner.errors import Diverged, LearnerError
 from learner.preferences import LabelledPairs, SegmentStore
-from learner.rewards.augmentation import InputNoise, crop
+from learner.rewards.augmentation import InputNoise, augment, crop
 from learner.rewards.ensemble import RewardEnsemble
 from learner.rewards.holdout import bootstrap_counts
 from learner.rewards.loss import preference_loss, teacher_noise
@@ -174,7 +174,7 @@ def _step(job: _Fit, member: int, pairs: Indices, counts: Indices) -> None:
     optimiser.zero_grad()
     losses, penalty = _labelled_loss(job, member, pairs, train=True)
     shares = torch.from_numpy((counts / counts.sum()).astype(np.float32)).to(losses.device)
-    total = losses @ shares + job.config.output_penalty * penalty
+    total = losses @ shares + penalty
     if job.unlabelled is not None and job.config.pseudo_label_threshold is not None:
         total = total + _pseudo_loss(job, job.unlabelled, member, int(counts.sum()))
         network.train()
@@ -188,7 +188,7 @@ def _step(job: _Fit, member: int, pairs: Indices, counts: Indices) -> None:
 
 
 def _labelled_loss(job: _Fit, member: int, pairs: Indices, *, train: bool) -> tuple[Tensor, Tensor]:
-    """(pairs,) Bradley-Terry losses, and the mean squared output."""
+    """(pairs,) Bradley-Terry losses, and the weighted penalty of the output."""
     sides = job.labels.pairs[pairs]
     keys = [job.labels.keys[index] for index in sides.reshape(-1)]
     difference, penalty = _differences(job, member, job.labels.store, keys, train=train)
@@ -200,7 +200,7 @@ def _labelled_loss(job: _Fit, member: int, pairs: Indices, *, train: bool) -> tu
 def _differences(
     job: _Fit, member: int, store: SegmentStore, keys: list[int], *, train: bool
 ) -> tuple[Tensor, Tensor]:
-    """Returns of pairs' first segments minus their second, and the mean squared output.
+    """Returns of pairs' first segments minus their second, and the weighted penalty of the output.
 
     Args:
         job: the fit.
@@ -209,6 +209,7 @@ def _differences(
         keys: first and second segment of each pair in turn.
         train: with crops and input noise.
     """
+    config = job.config
     batch = store.batch(keys)
     valid = crop(batch.valid, job.config.temporal_crop, job.rng) if train else batch.valid
     ensemble = job.ensemble
@@ -217,11 +218,14 @@ def _differences(
         moves = batch.actions.reshape(-1, *batch.actions.shape[2:])
         seen, done = ensemble.prepare(flat, moves)
         if train:
-            seen = job.noise(seen)
+            seen = job.noise(augment(seen, len(keys), config.augmentations, job.rng))
         rewards = ensemble.networks[member](seen, done)
     mask = torch.from_numpy(valid).to(rewards.device)
     paid = rewards.view(mask.shape) * mask  # (2 x pairs, L); missing steps are worth 0
-    penalty = paid.square().sum() / mask.sum().clamp(min=1)
+    count = mask.sum().clamp(min=1)
+    penalty = config.output_penalty * paid.square().sum() / count
+    if config.output_l1:
+        penalty = penalty + config.output_l1 * paid.abs().sum() / count
     returns = paid.sum(1).view(-1, 2)
     return returns[:, 0] - returns[:, 1], penalty
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from learner.config import RewardConfig
 from learner.errors import LearnerError
@@ -98,6 +99,15 @@ class RewardNetwork(nn.Module):
 
     def __init__(self, inputs: Inputs, config: RewardConfig) -> None:
         super().__init__()
+        self.absolute = config.absolute_output
+        self._build(inputs, config)
+        if config.spectral_norm:
+            for layer in list(self.modules()):
+                if isinstance(layer, nn.Conv2d | nn.Linear):
+                    spectral_norm(layer)
+
+    def _build(self, inputs: Inputs, config: RewardConfig) -> None:
+        """Make features and head for what `inputs` returns."""
         if config.network == "mlp":
             self.features: nn.Module = nn.Flatten()
             width = inputs.width + inputs.action_width
@@ -123,7 +133,7 @@ class RewardNetwork(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             joint = torch.cat([features.float(), actions], dim=1)
             rewards: Tensor = self.head(joint).squeeze(1)
-        return rewards
+        return rewards.abs() if self.absolute else rewards
 
 
 class _Residual(nn.Module):

@@ -110,15 +110,11 @@ def judge_baselines(study: StudyConfig, folder: StudyFolder, game: str) -> None:
     """Judge rewards that know nothing, and the true one, as reward models are judged."""
     test = open_bank(folder, game, "test")
     sets, problems = evaluation_sets(study, game, test)
-    times = np.concatenate([np.arange(steps) for steps in test.lengths])
-    rewards: dict[str, NDArray[np.floating[Any]]] = {
-        "length": baselines.length(test.observations, times),
-        "clock": baselines.clock(test.observations, times),
-        "zero": baselines.zero(test.observations, times),
-        "true": test.rewards,
-    }
     rng = generator(study.seed, f"baselines {game}")
-    figures = {name: judge(Predicted(one), test, sets, study, rng) for name, one in rewards.items()}
+    figures = {
+        name: judge(Predicted(one), test, sets, study, rng)
+        for name, one in baseline_rewards(test).items()
+    }
     write_json(
         folder.cell(f"{game_slug(game)}-baselines"),
         {
@@ -129,6 +125,17 @@ def judge_baselines(study: StudyConfig, folder: StudyFolder, game: str) -> None:
             "problems": [*test.problems, *problems],
         },
     )
+
+
+def baseline_rewards(bank: Bank) -> dict[str, NDArray[np.floating[Any]]]:
+    """Rewards of every step that know nothing, and the true one."""
+    times = np.concatenate([np.arange(steps) for steps in bank.lengths])
+    return {
+        "length": baselines.length(bank.observations, times),
+        "clock": baselines.clock(bank.observations, times),
+        "zero": baselines.zero(bank.observations, times),
+        "true": bank.rewards,
+    }
 
 
 def predict(

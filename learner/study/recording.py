@@ -57,6 +57,19 @@ class Entry:
     split: Split
     noise: float | None = None
 
+    @classmethod
+    def of(cls, trajectory: Trajectory, number: int, split: Split) -> Entry:
+        """A recorded demonstration's facts."""
+        return cls(
+            number=number,
+            level=trajectory.level,
+            checkpoint=trajectory.policy_step,
+            true_return=float(trajectory.rewards.sum(dtype=np.float64)),
+            length=trajectory.steps,
+            ended=bool(trajectory.ends[-1]),
+            split=split,
+        )
+
 
 def plan(study: StudyConfig, game: str, split: Split, kept: list[Kept]) -> list[tuple[int, int]]:
     """(level, index of checkpoint) of every demonstration of a split, in order.
@@ -119,16 +132,8 @@ def entry(place: Path, number: int, split: Split) -> Entry:
     Raises:
         TrajectoryError: the file is damaged.
     """
-    trajectory = Trajectory.from_bytes(path_of(place, number).read_bytes())
-    return Entry(
-        number=number,
-        level=trajectory.level,
-        checkpoint=trajectory.policy_step,
-        true_return=float(trajectory.rewards.sum(dtype=np.float64)),
-        length=trajectory.steps,
-        ended=bool(trajectory.ends[-1]),
-        split=split,
-    )
+    content = path_of(place, number).read_bytes()
+    return Entry.of(Trajectory.from_bytes(content), number, split)
 
 
 def start_of(environment: EnvironmentConfig, level: int) -> bytes:

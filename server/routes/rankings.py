@@ -63,7 +63,7 @@ def list_rankable(site: SiteDep, run: RunName) -> list[RankableOut]:
     with site.database.read() as session:
         row = runs.get_run(session, name=run)
         found = rankings.rankable(session, run_id=row.id)
-    return [RankableOut(id=one.id, clip=f"/media/segments/{one.id}.mp4") for one in found]
+    return [RankableOut(id=one.id, clip=f"/media/clips/{one.id}.mp4") for one in found]
 
 
 @api.post(
@@ -98,15 +98,15 @@ def rank_clips(
     return result
 
 
-@router.get("/media/segments/{segment}.mp4", include_in_schema=False)
-def segment_clip(request: Request, site: SiteDep, segment: Id) -> Response:
+@router.get("/media/clips/{clip}.mp4", include_in_schema=False)
+def segment_clip(request: Request, site: SiteDep, clip: Id) -> Response:
     """Send the clip of a segment, or a part of it."""
     with site.database.read() as session:
-        row = session.get(Segment, segment)
-        clip = None if row is None else row.clip
-    if clip is None:
+        row = session.get(Segment, clip)
+        artifact = None if row is None else row.clip
+    if artifact is None:
         raise NotFound("there is no such clip, or it is not made yet")
-    return video_response(request, site.artifacts, clip, tag=clip[:16], forever=False)
+    return video_response(request, site.artifacts, artifact, tag=artifact[:16], forever=False)
 
 
 def _out(found: rankings.Ranked) -> RankingOut:

@@ -172,7 +172,7 @@ def record_known(
     s: Session,
     *,
     query: Query,
-    kind: Literal["synthetic", "demonstration"],
+    kind: Literal["synthetic", "demonstration", "ranking"],
     settings: dict[str, Any],
     answer: Answer,
     now: datetime,

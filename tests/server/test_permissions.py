@@ -28,7 +28,7 @@ ABSENT = {
     "session": "999",
     "token": "999",
     "invitation": "999",
-    "segment": "999",
+    "clip": "999",
 }
 FIXED = {"side": "left", "command": "pause", "segment": "a"}
 BODIES: dict[str, dict[str, Any]] = {

@@ -34,5 +34,5 @@ def test_what_is_no_order_is_refused(client: TestClient, workplace: Any) -> None
     key = {"submission_key": "an-order-of-clips"}
     for places in ([], [[]], [[clips[0]]], [[0]], [[2**40]], "best first"):
         assert client.post(f"{BASE}/rankings", json={"places": places, **key}).status_code == 422
-    assert client.get("/media/segments/99999.mp4").status_code == 404
+    assert client.get("/media/clips/99999.mp4").status_code == 404
     assert client.get(f"{BASE}x/rankings").status_code == 404

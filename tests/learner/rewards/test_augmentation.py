@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from learner.rewards.augmentation import InputNoise, crop
+from learner.rewards.augmentation import InputNoise, augment, crop
 
 CPU = torch.device("cpu")
 
@@ -55,3 +55,36 @@ def test_crops_never_bring_missing_steps_back_and_leave_a_step() -> None:
     assert not crop(np.tile(valid, (50, 1)), 2, rng)[::2, 2].any()
     assert crop(np.ones((40, 3), dtype=bool), 9, rng).any(axis=1).all()
     assert crop(valid, 0, rng) is valid
+
+
+PICTURES = ("shift", "crop", "jitter", "cutout", "random_convolution", "grey")
+
+
+def frames(seed: int = 0) -> torch.Tensor:
+    """Two segments of three frames, each frame the same."""
+    drawn = torch.rand(2, 1, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
+    return drawn.expand(2, 3, 3, 16, 16).reshape(6, 3, 16, 16).clone()
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_a_picture_is_changed_alike_over_its_segment_and_stays_within_its_range(kind):
+    changed = augment(frames(), 2, (kind,), np.random.default_rng(1))
+    assert changed.shape == (6, 3, 16, 16)
+    assert torch.equal(changed[0], changed[2])
+    assert not torch.equal(changed, frames())
+    assert 0 <= float(changed.min()) <= float(changed.max()) <= 1
+
+
+@pytest.mark.parametrize("kind", PICTURES[:-1])
+def test_segments_are_changed_differently_and_equal_seeds_alike(kind):
+    same = frames()[:3].repeat(2, 1, 1, 1)
+    changed = augment(same, 2, (kind,), np.random.default_rng(1))
+    assert not torch.equal(changed[0], changed[3])
+    assert torch.equal(changed, augment(same, 2, (kind,), np.random.default_rng(1)))
+
+
+def test_grey_pictures_have_one_colour_and_vectors_are_left_alone():
+    grey = augment(frames(), 2, ("grey",), np.random.default_rng(0))
+    assert torch.equal(grey[:, 0], grey[:, 2])
+    vectors = torch.rand(6, 4)
+    assert augment(vectors, 2, PICTURES, np.random.default_rng(0)) is vectors

@@ -121,3 +121,26 @@ def test_an_action_space_matters_only_where_actions_are_read(config: Config) -> 
     build(vectors, config(), odd)
     with pytest.raises(UnsuitableSpace, match="action space"):
         build(vectors, config(use_action=True), odd)
+
+
+def test_an_absolute_output_is_never_negative_and_spectral_norm_bounds_every_layer():
+    plain = small_network(absolute_output=False)
+    assert plain(*random_inputs()).min().item() < 0
+    assert small_network(absolute_output=True)(*random_inputs()).min().item() >= 0
+    bound = small_network(spectral_norm=True).train()
+    for _ in range(30):  # power iteration
+        bound(*random_inputs())
+    for layer in bound.eval().head:
+        if isinstance(layer, torch.nn.Linear):
+            assert torch.linalg.matrix_norm(layer.weight, 2).item() == pytest.approx(1, abs=0.05)
+
+
+def small_network(**changes):
+    torch.manual_seed(3)
+    space = gym.spaces.Box(-1, 1, (4,), np.float32)
+    config = RewardConfig(network="mlp", hidden=(8,), dropout=0.0, **changes)
+    return RewardNetwork(Inputs(space, gym.spaces.Discrete(2), False), config)
+
+
+def random_inputs():
+    return torch.randn(64, 4, generator=torch.Generator().manual_seed(0)), torch.zeros(64, 0)
