@@ -25,7 +25,8 @@ from learner.study.cells import baseline_rewards, predict
 from learner.study.config import JudgingConfig, StudyConfig
 from learner.study.folder import StudyError
 from learner.study.judging import Predicted, evaluation_sets, judge
-from learner.study.recording import Entry, play_levels, start_of
+from learner.study.playing import play_levels, start_of, trajectory_of
+from learner.study.recording import Entry
 from learner.study.summary import Values, row
 from learner.trajectories import Trajectory
 
@@ -117,17 +118,8 @@ def _play(
     found = []
     played = play_levels(agent, batch, starts, 1000, rng)
     for number, start, one in zip(numbers, starts, played, strict=True):
-        trajectory = Trajectory(
-            environment=config.environment.model_dump(mode="json"),
-            start_state=start,
-            actions=one.actions,
-            rewards=one.rewards,
-            ends=one.ends,
-            episode=f"unseen-{number}",
-            level=first + number,
-            policy_step=agent.learned_steps,
-            digest=one.digest,
-        )
+        name, level = f"unseen-{number}", first + number
+        trajectory = trajectory_of(one, config.environment, start, level, agent.learned_steps, name)
         found.append((Entry.of(trajectory, number, "test"), trajectory))
     return found
 

@@ -67,8 +67,8 @@ class NoiseConfig(_Section):
 class RankingConfig(_Section):
     """How the demonstrations are ranked."""
 
-    by: Literal["true_return", "training_time", "noise", "person"] = Field(
-        "true_return", description="T-REX; training time; D-REX; a person's order in the browser"
+    by: Literal["true_return", "training_time", "noise"] = Field(
+        "true_return", description="T-REX; the checkpoints' training time; D-REX"
     )
     noise: NoiseConfig = NoiseConfig()
 
@@ -166,6 +166,7 @@ class StudyConfig(_Section):
     judging: JudgingConfig = JudgingConfig()
     agents: StudyAgentConfig = StudyAgentConfig()
     executor: ExecutorConfig = ExecutorConfig()
+    gallery: int = Field(8, ge=0, description="test demonstrations per game to watch; 0 = none")
 
     @model_validator(mode="after")
     def _consistent(self) -> StudyConfig:
@@ -183,7 +184,9 @@ class StudyConfig(_Section):
         recording = self.demonstrations
         count = self.environment.num_levels or BLOCK
         start = self.environment.start_level
+        cloned = self.ranking.noise.cloned if self.ranking.by == "noise" else 0
         return {
+            "cloned demonstrations": _from(recording.first_train_level + recording.train, cloned),
             "PPO training": range(start, start + count),
             "train demonstrations": _from(recording.first_train_level, recording.train),
             "test demonstrations": _from(recording.first_test_level, recording.test),

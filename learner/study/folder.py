@@ -91,6 +91,10 @@ class StudyFolder:
         """Figures of a cell; its reward model has the suffix .pt."""
         return self.root / "cells" / f"{name}.json"
 
+    def gallery(self, game: str) -> Path:
+        """The page of a game's demonstrations."""
+        return self.root / f"gallery-{game_slug(game)}.html"
+
     def agent(self, name: str) -> Path:
         """Scores of an agent."""
         return self.root / "agents" / f"{name}.json"

@@ -77,6 +77,7 @@ def _game(results: Results, folder: StudyFolder, game: str) -> Values:
         add("Agents on frozen rewards", figures.agent_bars(agents))
     return {
         "name": game,
+        "gallery": path.name if (path := folder.gallery(game)).exists() else None,
         "rows": table(results, game),
         "sets": sets,
         "demonstrations": _demonstrations(results, game),

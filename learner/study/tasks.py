@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from learner.errors import LearnerError
 from learner.study.agents import AgentTask, agent_tasks, train_agent
@@ -14,10 +14,11 @@ from learner.study.cells import Cell, cells, fit_cell, judge_baselines
 from learner.study.config import StudyConfig
 from learner.study.experts import train_expert
 from learner.study.folder import StudyFolder, game_slug, write_json
+from learner.study.gallery import make_gallery
 from learner.study.recording import Split, record_split
 
-Stage = Literal["experts", "demonstrations", "baselines", "reward models", "agents"]
-STAGES: tuple[Stage, ...] = ("experts", "demonstrations", "baselines", "reward models", "agents")
+Stage = Literal["experts", "demonstrations", "galleries", "baselines", "reward models", "agents"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
 _SPLITS: tuple[Split, ...] = ("train", "test")
 
 
@@ -47,6 +48,8 @@ class Task:
             return folder.agent(self.work.name)
         if self.stage == "experts":
             return folder.experts(self.game) / "finished"
+        if self.stage == "galleries":
+            return folder.gallery(self.game)
         if self.work is None:
             return folder.cell(f"{game_slug(self.game)}-baselines")
         return folder.bank(self.game, self.work) / "facts.json"
@@ -68,6 +71,8 @@ def plan_tasks(study: StudyConfig) -> list[Task]:
             tasks.append(Task(name, "demonstrations", game, (expert.name,), split))
         test = f"demonstrations-{slug}-test"
         tasks.append(Task(f"baselines-{slug}", "baselines", game, (test,)))
+        if study.gallery:
+            tasks.append(Task(f"gallery-{slug}", "galleries", game, (test,)))
     for cell in cells(study):
         slug = game_slug(cell.game)
         needs = tuple(f"demonstrations-{slug}-{split}" for split in _SPLITS)
@@ -92,6 +97,8 @@ def perform(
         train_agent(study, folder, task.work, say)
     elif task.stage == "experts":
         train_expert(study, folder, task.game, say)
+    elif task.stage == "galleries":
+        make_gallery(study, folder, task.game)
     elif task.work is None:
         judge_baselines(study, folder, task.game)
     else:

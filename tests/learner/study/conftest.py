@@ -37,6 +37,7 @@ TINY: dict[str, Any] = {
     "judging": {"pairs": 60, "resamples": 20},
     "agents": {"total_steps": 512, "episodes": 3, "controls": ["plus_one"], "agent": _PPO},
     "executor": {"kind": "inline"},
+    "gallery": 3,
 }
 
 

@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from learner.config import EnvironmentConfig
+from learner.envs.registry import make
 from learner.replay import verify
 from learner.study.bank import make_bank, open_bank
 from learner.study.config import StudyConfig
 from learner.study.experts import checkpoints, train_expert
 from learner.study.folder import StudyError, StudyFolder
+from learner.study.players import Noisy, Waiting
+from learner.study.ranking import rank
 from learner.study.recording import path_of, plan, record_split
 from learner.trajectories import Trajectory
 
@@ -62,13 +66,13 @@ def test_demonstrations_have_levels_of_their_own_and_uniform_checkpoints(folder,
     levels = [one["level"] for split in entries.values() for one in split]
     assert len(set(levels)) == 32
     many = tiny(demonstrations={"train": 3000})
-    drawn = [index for _, index in plan(many, GAME, "train", checkpoints(folder.experts(GAME)))]
+    drawn = [index for _, index in plan(many, GAME, "train", 3)]
     assert np.bincount(drawn) / 3000 == pytest.approx([1 / 3] * 3, abs=0.04)
 
 
-def test_poor_demonstrations_can_be_asked_for(folder, tiny):
+def test_poor_demonstrations_can_be_asked_for(tiny):
     poor = tiny(demonstrations={"train": 3000, "low_quality": 3.0})
-    drawn = [index for _, index in plan(poor, GAME, "train", checkpoints(folder.experts(GAME)))]
+    drawn = [index for _, index in plan(poor, GAME, "train", 3)]
     shares = np.bincount(drawn, minlength=3) / 3000
     assert shares == pytest.approx(np.array([27, 8, 1]) / 36, abs=0.03)
 
@@ -157,3 +161,31 @@ def test_procgen_demonstrations_are_played_on_the_levels_planned_for_them(tmp_pa
     assert [one.level for one in bank.entries] == [20_000_000, 20_000_001, 20_000_002]
     stored = sum(path.stat().st_size for path in mine.demonstrations("fruitbot", "test").iterdir())
     assert stored / 3 < 100_000  # 2,000 of them take less than 200 MB
+
+
+def test_noise_ranks_demonstrations_of_a_clone(finished, tmp_path, tiny):
+    """D-REX: levels of noise, each on levels of its own, compared from the minimum gap on."""
+    _, root, _ = finished
+    mine = StudyFolder(tmp_path)
+    shutil.copytree(StudyFolder(root).experts(GAME), mine.experts(GAME))
+    noise = {"levels": [0.0, 0.5, 1.0], "gap": 0.6, "cloned": 4, "clone_epochs": 2}
+    study = tiny(ranking={"by": "noise", "noise": noise}, demonstrations={"train": 30})
+    record_split(study, mine, GAME, "train", lambda _: None)
+    make_bank(mine, GAME, "train")
+    entries = open_bank(mine, GAME, "train").entries
+    assert {one.noise for one in entries} == {0.0, 0.5, 1.0}
+    assert len({one.level for one in entries}) == 30
+    order = rank(study, entries).compare()
+    quiet = next(n for n, one in enumerate(entries) if one.noise == 0.0)
+    loud = next(n for n, one in enumerate(entries) if one.noise == 1.0)
+    half = next(n for n, one in enumerate(entries) if one.noise == 0.5)
+    assert (order[quiet, loud], order[quiet, half]) == (1, 2)
+
+
+def test_noise_replaces_its_share_of_actions_and_the_last_bin_only_waits():
+    batch = make(EnvironmentConfig(id="procgen/fruitbot"), num_envs=1, seed=0)
+    seen, rng = np.zeros((4000, 1), np.uint8), np.random.default_rng(0)
+    actions = Noisy(Waiting(4), batch, 0.5).act(seen, rng)
+    assert np.mean(actions != 4) == pytest.approx(0.5 * 14 / 15, abs=0.03)
+    assert set(Waiting(4).act(seen[:5], rng)) == {4}
+    batch.close()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
@@ -43,6 +44,15 @@ def test_every_figure_is_there_for_machines_with_its_baselines(finished):
     assert turned["spearman_given_length_interval"] == pytest.approx([-high, -low])
     sets = results["baselines"]["maze/coin-flip"]["sets"]
     assert sets["true_aligned"]["clock"] == 0.5
+
+
+def test_demonstrations_can_be_watched_strong_to_weak_in_both_views(finished):
+    _, root, _ = finished
+    page = (root / "gallery-maze-coin-flip.html").read_text()
+    assert page.count('src="data:video/mp4;base64,') == 2 * 3
+    returns = [float(one) for one in re.findall(r"return <strong>([-\d.]+)", page)]
+    assert returns == sorted(returns, reverse=True)
+    assert 'href="gallery-maze-coin-flip.html"' in (root / "report.html").read_text()
 
 
 def test_sets_that_a_clock_wins_are_marked(finished):
