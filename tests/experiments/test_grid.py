@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,20 @@ import pytest
 from experiments import grid as grids
 from experiments.tables import collect, page, table
 from learner.config import load_config
+from learner.study.config import load_study
 
+CONFIGS = sorted(Path("experiments").glob("*.yaml"))
 GRIDS = sorted(Path("experiments/grids").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("path", sorted(Path("experiments").glob("*.yaml")), ids=str)
-def test_published_configs_are_valid(path: Path) -> None:
-    assert load_config(path).total_steps > 0
+@pytest.mark.parametrize("path", CONFIGS, ids=str)
+def test_published_configs_fit_the_command_that_they_name(path: Path) -> None:
+    commands = re.findall(r"#   clipwise (run|study|up --config) (\S+)", path.read_text())
+    assert {named for _, named in commands} <= {str(path)}
+    if any(command == "study" for command, _ in commands):
+        assert load_study(path).games
+    else:
+        assert load_config(path).total_steps > 0
 
 
 @pytest.mark.parametrize("path", GRIDS, ids=str)
