@@ -24,7 +24,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from learner.config import RunConfig, load_config
+from learner.config import RunConfig, load_config, parse_config
 from server.database import Database
 from server.settings import Settings
 from server.store import metrics, runs
@@ -90,13 +90,11 @@ class Cell:
         return load_config(self.config, list(self.command[2:]))
 
     def finished(self) -> bool:
-        """Whether its outcome is there and of this config."""
+        """Whether its outcome is there and of this config; keys added since have defaults."""
         if not self.outcome.exists():
             return False
-        kept: bool = json.loads(self.outcome.read_text())["config"] == self.values.model_dump(
-            mode="json"
-        )
-        return kept
+        kept = json.loads(self.outcome.read_text())["config"]
+        return parse_config(kept, source=str(self.outcome)) == self.values
 
 
 def read_grid(path: Path) -> Grid:

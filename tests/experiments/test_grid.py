@@ -75,6 +75,9 @@ def test_a_cell_whose_config_has_changed_is_not_finished(tmp_path, monkeypatch) 
     finish(cell, 1.0)
     assert cell.finished()
     stored = json.loads(cell.outcome.read_text())
+    del stored["config"]["reward"]["input_noise"]  # as if written before this key was there
+    cell.outcome.write_text(json.dumps(stored))
+    assert cell.finished()
     stored["config"]["total_steps"] += 1
     cell.outcome.write_text(json.dumps(stored))
     assert not cell.finished()
