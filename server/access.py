@@ -74,7 +74,7 @@ def _by_cookie(site: Site, key: str) -> Visitor | None:
         found = sessions.find(s, fingerprint=mark, idle=idle, now=now)
     if found is None:
         return None
-    if now - found.session.seen_at > SEEN_EVERY:
+    if abs(now - found.session.seen_at) > SEEN_EVERY:
         with site.database.write() as s:
             sessions.touch(s, session_id=found.session.id, now=now)
     person = found.person
@@ -92,7 +92,7 @@ def _by_token(site: Site, shown: str) -> Visitor:
     if found is None:
         raise Unauthorized("This token is not known, or it was revoked.")
     token, person = found.token, found.person
-    if token.used_at is None or now - token.used_at > SEEN_EVERY:
+    if token.used_at is None or abs(now - token.used_at) > SEEN_EVERY:
         with site.database.write() as s:
             tokens.touch(s, token_id=token.id, now=now)
     scopes = frozenset(Scope(scope) for scope in token.scopes)

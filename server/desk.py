@@ -198,7 +198,7 @@ def _shown(s: Session, held: Sequence[Assignment], now: datetime) -> list[Assign
             id=pair.id,
             left=clip_address(pair.id, "left", pair.left_clip),
             right=clip_address(pair.id, "right", pair.right_clip),
-            expires_in=(pair.expires_at - now).total_seconds(),
+            expires_in=max(0.0, (pair.expires_at - now).total_seconds()),
             earlier=side_of(earlier[pair.id]) if pair.id in earlier else None,
             earlier_strength=earlier[pair.id].strength if pair.id in earlier else None,
             practice=pair.purpose is Purpose.PRACTICE,

@@ -283,7 +283,9 @@ class WithdrawOut(BaseModel):
     """The answer taken back, and its pair again."""
 
     withdrawn: int = Field(description="the answer that no longer counts")
-    assignment: AssignmentOut | None = Field(description="null if it has been set aside since")
+    assignment: AssignmentOut | None = Field(
+        description="null if it has been set aside since, or somebody else has it"
+    )
 
 
 class CurveOut(BaseModel):

@@ -8,17 +8,15 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
 from server.markdown import to_html
-from server.models import RunState
 from server.pages import render
 from server.panels import labelled_by_people
 from server.rules import rules_of
 from server.schemas import RunName
 from server.site import SiteDep
 from server.store import runs
+from server.store.assignments import ENDED
 
 router = APIRouter(include_in_schema=False)
-
-OVER = frozenset({RunState.FINISHED, RunState.FAILED})
 
 PROCGEN_TITLES = {
     title.lower(): title
@@ -71,7 +69,7 @@ def choose(request: Request, site: SiteDep) -> HTMLResponse:
                 left=row.run.label_budget - row.answers,
             )
             for row in runs.list_runs(session)
-            if labelled_by_people(row.run) and row.run.state not in OVER
+            if labelled_by_people(row.run) and row.run.state not in ENDED
         ]
     context = {"runs": [choice for choice in found if choice.left > 0]}
     return render(request, "label/choose.html", context)

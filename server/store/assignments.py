@@ -18,7 +18,17 @@ from sqlalchemy.orm import Session, aliased
 
 from server import models
 from server.errors import Conflict, Forbidden, Invalid, NotFound
-from server.models import Answer, Preference, Purpose, Query, QueryState, Run, Segment, Strength
+from server.models import (
+    Answer,
+    Preference,
+    Purpose,
+    Query,
+    QueryState,
+    Run,
+    RunState,
+    Segment,
+    Strength,
+)
 from server.rules import rules_of
 from server.store import gold
 from server.store.budget import pairs_left
@@ -30,6 +40,9 @@ from server.store.slots import Lease, has_free_slot, take_slot
 COMMENT_LIMIT = 2000
 
 Side = Literal["left", "right", "tie", "incomparable"]
+
+ENDED = frozenset({RunState.FINISHED, RunState.FAILED, RunState.STOPPED})
+"""States in which no pairs are given out; a paused run goes on being labelled."""
 
 _A, _B = aliased(Segment), aliased(Segment)
 _VIEWS = (
@@ -153,10 +166,12 @@ def next_assignments(
     """The pairs a person works on next: those they hold, renewed, topped up to `count`.
 
     The first is the current one, the rest can be preloaded. Newer iterations come first, then
-    higher priority. Fewer than `count`, or none, where no more pairs are ready. `rng` shuffles the
-    sides.
+    higher priority. Fewer than `count`, or none, where no more pairs are ready; none of a run that
+    has ended, which still takes the answers to what people hold. `rng` shuffles the sides.
     """
     run = s.get_one(Run, run_id)
+    if run.state in ENDED:
+        return []
     rules = rules_of(run.config)
     left = pairs_left(s, run=run, now=now)
     lock_person(s, person_id)
@@ -192,11 +207,12 @@ def renew(
     """
     assignment, query = _own(s, assignment_id, person_id)
     contested = assignment.purpose is Purpose.ORDINARY
-    if assignment.closed_at is not None or (contested and query.state is not QueryState.OPEN):
-        raise Conflict("this pair is closed; load the next one")
-    gone = contested and assignment.expires_at < now
+    wanted = query.state is QueryState.OPEN
+    gone = contested and wanted and assignment.expires_at < (assignment.closed_at or now)
     if gone and not has_free_slot(s, query_id=query.id, now=now):
         raise Conflict("this pair has gone to somebody else; your answer is kept all the same")
+    if assignment.closed_at is not None or (contested and not wanted):
+        raise Conflict("this pair is closed; load the next one")
     assignment.expires_at = now + timedelta(seconds=seconds)
     s.flush()
     return views(s, [assignment_id])[0]
@@ -239,7 +255,8 @@ def submit(
 ) -> Preference:
     """Store a person's answer. The same key with the same answer returns the row stored before.
 
-    An answer after the lease expired is kept and marked late.
+    An answer after the lease expired is kept and marked late; one to a pair that has become gold
+    meanwhile is an answer to gold.
 
     Raises:
         NotFound, Forbidden: no such assignment, or somebody else's.
@@ -257,6 +274,9 @@ def submit(
             raise Conflict("this submission key was used for another answer; make a new key")
         return earlier
     refuse_second(s, query_id=query.id, teacher_id=teacher.id, purpose=assignment.purpose)
+    if query.gold is not None and assignment.purpose is Purpose.ORDINARY:
+        assignment.purpose = Purpose.GOLD  # marked while it was in their hands: no label any more
+        refuse_second(s, query_id=query.id, teacher_id=teacher.id, purpose=Purpose.GOLD)
     preference = Preference(
         run_id=query.run_id,
         query_id=query.id,

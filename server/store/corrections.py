@@ -14,6 +14,7 @@ from server.store.assignments import Assignment, Given, Side, close_all, locked,
 from server.store.locks import lock_answers
 from server.store.people import teacher_for_person
 from server.store.preferences import check_key, effective, settle, with_key
+from server.store.slots import has_free_slot
 
 _LAST = (
     select(Preference)
@@ -44,7 +45,8 @@ def withdraw(
     any other. The same key again returns the same row.
 
     Returns:
-        The withdrawal, and the pair; None for the pair if it has been set aside.
+        The withdrawal, and the pair; None for the pair if it has been set aside, or others hold
+        all its slots by now.
 
     Raises:
         NotFound: nothing to take back.
@@ -76,9 +78,8 @@ def withdraw(
     s.add(withdrawal)
     s.flush()
     settle(s, query=query)
-    is_check = answered.purpose is not Purpose.ORDINARY  # shown while its query is closed
-    if query.state is QueryState.OPEN or (is_check and query.state is QueryState.CLOSED):
-        close_all(s, query_id=query.id, person_id=person_id, now=now)  # it may be held as a repeat
+    close_all(s, query_id=query.id, person_id=person_id, now=now)  # it may be held as a repeat
+    if _can_be_shown(s, query, answered.purpose, now):
         assignment.closed_at = None
         assignment.expires_at = now + timedelta(seconds=seconds)
         s.flush()
@@ -123,6 +124,13 @@ def correct(
     s.flush()
     settle(s, query=query)
     return correction
+
+
+def _can_be_shown(s: Session, query: Query, purpose: Purpose, now: datetime) -> bool:
+    """Whether a pair can come back to whoever took an answer to it back."""
+    if purpose is Purpose.ORDINARY:  # after an expired lease somebody else may have it
+        return has_free_slot(s, query_id=query.id, now=now)
+    return query.state in (QueryState.OPEN, QueryState.CLOSED)  # a check takes no slot
 
 
 def _following(answered: Preference, submission_key: str, now: datetime) -> Preference:

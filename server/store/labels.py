@@ -12,13 +12,13 @@ from sqlalchemy import bindparam, case, func, select
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool
 
-from server.models import Answer, Preference, Purpose, Teacher, TeacherKind
+from server.models import Answer, Preference, Purpose
 from server.store.labellers import excluded_teachers
+from server.store.preferences import FOLLOWING
 
 _FRESH = 200
 """So many of the newest ids are counted again each time: they may be rolled back."""
 
-_AUTOMATIC = select(Teacher.id).where(Teacher.kind == TeacherKind.DEMONSTRATION)
 _WORTH = func.sum(
     case((Preference.answer != Answer.WITHDRAWN, 1), else_=0)
     - case((Preference.replaces_id.is_not(None), 1), else_=0)
@@ -28,13 +28,13 @@ _BETWEEN = select(func.coalesce(_WORTH, 0)).where(
     Preference.id > bindparam("after"),
     Preference.id <= bindparam("until"),
     Preference.purpose == Purpose.ORDINARY,
-    Preference.teacher_id.not_in(_AUTOMATIC),
+    Preference.teacher_id.not_in(FOLLOWING),
 )
 _EXCLUDED = select(func.coalesce(_WORTH, 0)).where(
     Preference.run_id == bindparam("run_id"),
     Preference.teacher_id.in_(bindparam("teachers", expanding=True)),
     Preference.purpose == Purpose.ORDINARY,
-    Preference.teacher_id.not_in(_AUTOMATIC),
+    Preference.teacher_id.not_in(FOLLOWING),
 )
 _NEWEST = select(func.coalesce(func.max(Preference.id), 0)).where(
     Preference.run_id == bindparam("run_id")

@@ -59,13 +59,14 @@ _EFFECTIVE = and_(
     Preference.answer != Answer.WITHDRAWN,
     ~select(_LATER.id).where(_LATER.replaces_id == Preference.id).correlate(Preference).exists(),
 )
-_AUTOMATIC = select(Teacher.id).where(
+FOLLOWING = select(Teacher.id).where(
     Teacher.kind.in_((TeacherKind.DEMONSTRATION, TeacherKind.RANKING))
 )
+"""Teachers whose answers follow from something else without asking: no labels of a budget."""
 _ORDINARY = and_(_EFFECTIVE, Preference.purpose == Purpose.ORDINARY)
 _GIVEN = and_(
     _ORDINARY,
-    Preference.teacher_id.not_in(_AUTOMATIC),
+    Preference.teacher_id.not_in(FOLLOWING),
     tuple_(Preference.run_id, Preference.teacher_id).not_in(excluded_pairs()),
 )
 _WITH_KEY = select(Preference).where(

@@ -73,10 +73,19 @@ SKIPPED_BY_PERSON = (
     .correlate(Query)
     .exists()
 )
-_FREE = select(Query.id).where(
-    Query.id == bindparam("query_id"),
-    Query.state == QueryState.OPEN,
-    Query.answers_wanted > _ANSWERS + _LEASES,
+_FREE = select(Query.answers_wanted - _ANSWERS - _LEASES).where(
+    Query.id == bindparam("query_id"), Query.state == QueryState.OPEN
+)
+_LAPSED = (  # whoever changes one of them without the query's lock closes it
+    select(Assignment)
+    .where(
+        Assignment.query_id == bindparam("query_id"),
+        Assignment.purpose == Purpose.ORDINARY,
+        Assignment.closed_at.is_(None),
+        Assignment.expires_at < bindparam("now", type_=UtcDateTime()),
+    )
+    .order_by(Assignment.expires_at.desc(), Assignment.id)
+    .with_for_update(skip_locked=True)
 )
 _IN_HANDS = (  # read once; counted for each open query it would cost ten times as much
     select(Assignment.query_id, func.count().label("leases"))
@@ -125,7 +134,7 @@ class Lease:
 
 def has_free_slot(s: Session, *, query_id: int, now: datetime) -> bool:
     """Whether somebody more can be given a query."""
-    return s.scalar(_FREE, {"query_id": query_id, "now": now}) is not None
+    return _free_slots(s, query_id, now) > 0
 
 
 def take_slot(
@@ -139,7 +148,9 @@ def take_slot(
     """
     passed_over: list[int] = []
     while (query_id := _candidate(s, lease, skipped_too, passed_over)) is not None:
-        if has_free_slot(s, query_id=query_id, now=lease.now):
+        free = _free_slots(s, query_id, lease.now)
+        if free > 0:
+            _end_lapsed(s, query_id, lease.now, room=free - 1)
             return assign(s, lease, query_id=query_id, a_on_left=a_on_left)
         passed_over.append(query_id)
     return None
@@ -165,6 +176,16 @@ def assign(
     s.add(assignment)
     s.flush()
     return assignment
+
+
+def _free_slots(s: Session, query_id: int, now: datetime) -> int:
+    return s.scalar(_FREE, {"query_id": query_id, "now": now}) or 0
+
+
+def _end_lapsed(s: Session, query_id: int, now: datetime, *, room: int) -> None:
+    """Close expired leases but `room` of them: a clock set back must not bring them to life."""
+    for lapsed in s.scalars(_LAPSED, {"query_id": query_id, "now": now}).all()[room:]:
+        lapsed.closed_at = now
 
 
 def _candidate(

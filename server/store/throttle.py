@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from server.credentials import LoginFailure
@@ -30,7 +30,9 @@ def attempt(s: Session, *, name: str, address: str, now: datetime) -> None:
         TooMany: too many of this name or from this address have failed lately.
     """
     lock_logins(s)
-    s.execute(delete(LoginFailure).where(LoginFailure.created_at <= now - WINDOW))
+    # Later than a window from now: the clock was wrong then, and nobody must wait until it comes.
+    at = LoginFailure.created_at
+    s.execute(delete(LoginFailure).where(or_(at <= now - WINDOW, at > now + WINDOW)))
     named, from_there = LoginFailure.name == _digest(name), LoginFailure.address == address
     for most, which in (
         (MOST_OF_NAME_AND_ADDRESS, named & from_there),

@@ -49,6 +49,31 @@ def test_environments_are_named_as_people_do(environment: str, title: str) -> No
     assert environment_title(environment) == title
 
 
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        (RunState.FINISHED, "The run is finished. Thank you."),
+        (RunState.FAILED, "The run has failed: no disk"),
+        (RunState.STOPPED, "The run is stopped. Pairs come again when it is resumed."),
+    ],
+)
+def test_a_run_that_has_ended_says_why_no_pair_comes_and_keeps_what_is_in_hand(
+    client: TestClient, workplace: Any, state: RunState, why: str
+) -> None:
+    workplace.ask(3)
+    taking = "/api/v1/runs/coinrun/assignments"
+    held = client.post(taking, json={"count": 1}).json()["assignments"][0]["id"]
+    with workplace.database.write() as s:
+        run = runs.get_run(s, name="coinrun")
+        run.state, run.reason = state, "no disk"
+    desk = client.post(taking).json()
+    assert (desk["assignments"], desk["waiting"]) == ([], why)
+    assert "coinrun" not in client.get("/label").text
+    body = {"side": "left", "submission_key": "the-last-one"}
+    assert client.post(f"/api/v1/assignments/{held}/answer", json=body).status_code == 201
+    assert client.get("/api/v1/runs/coinrun/progress").json()["total"] == 1
+
+
 def line(run: dict[str, Any] | None = None, **values: Any) -> str:
     fields = {"state": RunState.RUNNING, "reason": "", "heartbeat_at": NOW} | (run or {})
     given = {"left": 100, "in_hands": 0, "rendering": 0, "next_in": 20.0, "now": NOW} | values

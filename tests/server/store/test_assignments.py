@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from server import models
 from server.errors import Conflict, Forbidden, Invalid, NotFound
-from server.models import Answer, Preference, Query, QueryState
+from server.models import Answer, Preference, Query, QueryState, RunState
 from server.store import assignments, progress, trajectories
 
 if TYPE_CHECKING:
@@ -300,6 +300,37 @@ def test_undo_of_a_pair_set_aside_brings_nothing_back(scene: Scene) -> None:
         trajectories.clip_failed(s, segment_id=pair.left_segment_id)
     assert scene.undo(person, "u")[1] is None
     assert scene.next(person) == []
+
+
+def test_undo_brings_no_pair_back_that_somebody_else_has_by_now(scene: Scene) -> None:
+    (query,) = scene.ask()
+    slow, quick = scene.person("slow"), scene.person("quick")
+    (forgotten,) = scene.next(slow, seconds=120)
+    scene.later(121)
+    (taken,) = scene.next(quick)
+    answer = scene.submit(forgotten)
+    assert scene.undo(slow, "u", preference_id=answer.id)[1] is None
+    assert scene.next(slow) == []
+    assert [pair.id for pair in scene.next(quick)] == [taken.id]
+    scene.submit(taken)
+    assert scene.counts().total_labels == 1
+    with scene.database.read() as s:
+        assert s.get_one(Query, query).state is QueryState.CLOSED
+
+
+@pytest.mark.parametrize("state", [RunState.FINISHED, RunState.FAILED, RunState.STOPPED])
+def test_a_run_that_has_ended_gives_no_pair_and_takes_what_is_answered(
+    scene: Scene, state: RunState
+) -> None:
+    scene.ask(3)
+    person = scene.person("ada")
+    (held,) = scene.next(person)
+    for now, pairs in ((state, 0), (RunState.PAUSED, 1), (RunState.RUNNING, 1), (state, 0)):
+        with scene.write() as s:
+            s.get_one(models.Run, scene.run_id).state = now
+        assert len(scene.next(person)) == pairs
+    assert scene.submit(held).late is False
+    assert scene.counts().total_labels == 1
 
 
 def test_progress_counts_what_stands(scene: Scene) -> None:

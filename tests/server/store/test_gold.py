@@ -88,6 +88,40 @@ def test_what_was_answered_as_ordinary_stays_a_label_when_it_becomes_gold(scene:
         assert s.get_one(Query, query).gold is None
 
 
+def test_what_becomes_gold_in_somebodys_hands_is_answered_as_gold(scene: Scene) -> None:
+    (query,) = scene.ask()
+    ada, bob = scene.person("ada"), scene.person("bob")
+    (pair,) = scene.next(ada)
+    mark(scene, [query])
+    stored = scene.submit(pair, side_of_a(pair), key="one")
+    assert stored.purpose is Purpose.GOLD
+    assert scene.submit(pair, side_of_a(pair), key="one").id == stored.id
+    assert (scene.counts().total_labels, scene.progress(ada).left) == (0, 1000)
+    with scene.database.read() as s:
+        score = gold.gold_score(s, run_id=scene.run_id, person_id=ada)
+    assert (score.right, score.given) == (1, 1)
+    _, again = scene.undo(ada, "u")
+    assert again is not None
+    assert again.purpose is Purpose.GOLD
+    corrected = scene.submit(again, "tie", key="two")
+    mark(scene, [query], None)
+    with pytest.raises(Conflict, match="answered already"):
+        scene.submit(pair, "tie", key="three")
+    assert corrected.purpose is Purpose.GOLD
+    assert scene.next(bob)[0].query_id == query  # nobody's label yet
+
+
+def test_an_answer_before_a_pair_became_gold_is_not_given_again_as_gold(scene: Scene) -> None:
+    (query,) = scene.ask(answers_wanted=2)
+    ada = scene.person("ada")
+    (pair,) = scene.next(ada)
+    scene.submit(pair, key="one")
+    mark(scene, [query])
+    with pytest.raises(Conflict, match="answered already"):
+        scene.submit(pair, key="two")
+    assert scene.counts().total_labels == 1
+
+
 def test_marking_takes_a_pair_out_of_the_queue_and_back(scene: Scene) -> None:
     (query,) = scene.ask()
     mark(scene, [query])

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from server.models import Preference
+from server.models import Answer, Preference, Query
 from server.store import labels
 from server.store.labellers import exclude
-from server.store.preferences import given
+from server.store.preferences import given, record_known
 
 
 def both(scene: Any) -> tuple[int, int]:
@@ -39,6 +39,20 @@ def test_it_counts_what_counts(scene: Any, monkeypatch: pytest.MonkeyPatch, fres
     with scene.write() as s:
         exclude(s, excluded=False, **change)
     assert both(scene) == (6, 6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "counted"), [("synthetic", 3), ("demonstration", 0), ("ranking", 0)]
+)
+def test_answers_that_follow_without_asking_use_up_no_labels(
+    scene: Any, kind: Any, counted: int
+) -> None:
+    for query_id in scene.ask(3):
+        with scene.write() as s:
+            query = s.get_one(Query, query_id)
+            record_known(s, query=query, kind=kind, settings={}, answer=Answer.A, now=scene.now)
+    assert both(scene) == (counted, counted)
+    assert scene.progress(scene.person("Ann")).left == 1000 - counted
 
 
 def test_what_is_rolled_back_was_never_counted(scene: Any) -> None:
