@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.user import opened
-from server.answer_files import Kind, read, write
+from server.answer_files import Kind, parse, write
 from server.artifacts import Artifacts
 from server.errors import ClipwiseError
 from server.routes.exchange import zipped
@@ -81,9 +81,11 @@ def import_answers(name: str, path: Path) -> None:
         file = path.open("rb")
     except OSError as error:
         raise FileProblem(f"cannot read {path}: {error.strerror}") from error
-    with file, opened() as database, database.write() as s:
+    with file:
+        parsed = parse(file, kind)
+    with opened() as database, database.write() as s:
         run = runs.get_run(s, name=name)
-        count = exchange.add_rows(s, run=run, rows=read(file, kind), now=now)
+        count = exchange.add_rows(s, run=run, parsed=parsed, now=now)
         subject = f"{count} answers into {name}"
         audit.note(s, person_id=None, action="imported", subject=subject, now=now)
     console.print(f"{count:,} answers stored in {name}")

@@ -10,11 +10,20 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from typing import Annotated, Any, BinaryIO, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from server.errors import Invalid
 from server.models import Answer, Purpose, Strength, TeacherKind
@@ -38,6 +47,14 @@ MEDIA_TYPES = {
     Kind.JSONL: "application/x-ndjson",
     Kind.PARQUET: "application/vnd.apache.parquet",
 }
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A file's rows with their lines, and what is wrong with its other lines."""
+
+    rows: list[tuple[int, AnswerRow]]
+    problems: list[str]
 
 
 class Refused(Invalid):
@@ -100,6 +117,14 @@ class AnswerRow(BaseModel):
     key: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00]+$")]
     answered_at: AwareDatetime
 
+    @model_validator(mode="after")
+    def _can_be(self) -> AnswerRow:
+        if self.gold not in (None, Answer.A, Answer.B, Answer.TIE):
+            raise ValueError("gold is a, b or tie")
+        if self.strength is not None and self.answer not in (Answer.A, Answer.B):
+            raise ValueError("strength goes with a and b only")
+        return self
+
 
 COLUMNS = tuple(AnswerRow.model_fields)
 
@@ -123,22 +148,23 @@ def write(rows: Iterable[AnswerRow], kind: Kind, file: BinaryIO) -> int:
     return count
 
 
-def read(file: BinaryIO, kind: Kind) -> Iterator[tuple[int, AnswerRow]]:
+def parse(file: BinaryIO, kind: Kind) -> Parsed:
     """Rows with their line numbers; a Parquet file's rows count from 1.
 
     Raises:
-        Refused: lines that are no answers, all of them named.
+        Refused: it is no such file at all.
     """
-    problems: list[str] = []
+    found = Parsed([], [])
+    # JSON by pydantic: it refuses what is nested too deeply, and numbers without end.
+    judge = AnswerRow.model_validate_json if kind is Kind.JSONL else AnswerRow.model_validate
     for line, values in _read_plain(file, kind):
         try:
-            yield line, AnswerRow.model_validate(values)
+            found.rows.append((line, judge(values)))
         except ValidationError as error:
             first = error.errors(include_input=False)[0]
             where = ".".join(map(str, first["loc"])) or "row"
-            problems.append(f"line {line}: {where}: {first['msg']}")
-    if problems:
-        raise Refused(problems)
+            found.problems.append(f"line {line}: {where}: {first['msg']}")
+    return found
 
 
 def _read_plain(file: BinaryIO, kind: Kind) -> Iterator[tuple[int, Any]]:
@@ -157,8 +183,8 @@ def _read_plain(file: BinaryIO, kind: Kind) -> Iterator[tuple[int, Any]]:
         else:
             for number, line in enumerate(text, 1):
                 if line.strip():
-                    yield number, json.loads(line)
-    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
+                    yield number, line
+    except (UnicodeDecodeError, csv.Error) as error:
         raise Refused([f"this is no {kind.upper()} file in UTF-8 ({error})"]) from error
     finally:
         text.detach()  # the file is the caller's to close
@@ -170,7 +196,7 @@ def _cells(plain: dict[str, Any]) -> list[Any]:
 
 def _csv_line(cells: Iterable[Any]) -> bytes:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
+    csv.writer(line).writerow(cells)  # "\r\n" ends a line: else a lone "\r" would go unquoted
     return line.getvalue().encode()
 
 
@@ -220,5 +246,5 @@ def _read_parquet(file: BinaryIO) -> Iterator[dict[str, Any]]:
     try:
         for batch in arrow.parquet.ParquetFile(file).iter_batches(BATCH):
             yield from batch.to_pylist()
-    except arrow.ArrowException as error:
+    except (arrow.ArrowException, ValueError, OverflowError, OSError) as error:
         raise Refused([f"this is no Parquet file ({str(error).splitlines()[0]})"]) from error

@@ -131,6 +131,22 @@ def begin(
     return Arrival(key, person.role)
 
 
+def log_out(database: Database, *, mark: str, address: str) -> None:
+    """End the login of whichever browser shows the key with this fingerprint, if any."""
+    now = datetime.now(UTC)
+    with database.write() as s:
+        ended = sessions.end_by_key(s, fingerprint=mark, now=now)
+        if ended is not None:
+            audit.note(
+                s,
+                person_id=ended.person_id,
+                action="logged out",
+                subject=ended.browser,
+                address=address,
+                now=now,
+            )
+
+
 def join(
     database: Database,
     settings: Settings,

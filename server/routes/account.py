@@ -119,10 +119,19 @@ def log_out_everywhere(request: Request, site: SiteDep, visitor: VisitorDep) -> 
 
 
 @router.post("/account/sessions/{session}/revoke")
-def log_out_one(site: SiteDep, visitor: VisitorDep, session: Id) -> Response:
+def log_out_one(request: Request, site: SiteDep, visitor: VisitorDep, session: Id) -> Response:
     """End one of one's own logins."""
+    now = datetime.now(UTC)
     with site.database.write() as s:
-        sessions.end(s, session_id=session, person_id=visitor.person_id, now=datetime.now(UTC))
+        ended = sessions.end(s, session_id=session, person_id=visitor.person_id, now=now)
+        audit.note(
+            s,
+            person_id=visitor.person_id,
+            action="logged out",
+            subject=ended.browser,
+            address=caller_of(request).address,
+            now=now,
+        )
     return RedirectResponse("/account#logins", status_code=303)
 
 

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from server import panels
-from server.answer_files import MEDIA_TYPES, Kind, read, write
+from server.answer_files import MEDIA_TYPES, Kind, parse, write
 from server.artifacts import Artifacts
 from server.errors import ArtifactMissing
 from server.pages import render
@@ -46,6 +46,7 @@ class Imported(BaseModel):
 )
 def export_preferences(
     site: SiteDep,
+    visitor: VisitorDep,
     run: RunName,
     kind: Wanted = Kind.CSV,
     names: Annotated[bool, Query(description="people's names instead of pseudonyms")] = False,
@@ -56,6 +57,10 @@ def export_preferences(
     with site.database.read() as s:
         row = runs.get_run(s, name=run)
         write(exchange.answer_rows(s, run=row, names=names), kind, file)
+    if names:
+        now, who = datetime.now(UTC), visitor.person_id
+        with site.database.write() as s:
+            audit.note(s, person_id=who, action="exported with names", subject=run, now=now)
     file.seek(0)
     return _download(_chunks(file), MEDIA_TYPES[kind], f"{run}-preferences.{kind}")
 
@@ -108,10 +113,11 @@ def export_page(request: Request, site: SiteDep, name: str) -> Response:
 
 
 def _take_in(site: Site, name: str, file: BinaryIO, kind: Kind, person_id: int) -> int:
+    parsed = parse(file, kind)  # before the transaction: others wait to write
     now = datetime.now(UTC)
     with site.database.write() as s:
         run = runs.get_run(s, name=name)
-        count = exchange.add_rows(s, run=run, rows=read(file, kind), now=now)
+        count = exchange.add_rows(s, run=run, parsed=parsed, now=now)
         audit.note(
             s,
             person_id=person_id,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request
@@ -16,7 +15,6 @@ from server.models import Role
 from server.pages import render
 from server.problems import wants_json
 from server.site import SiteDep
-from server.store import sessions
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(team_only)])
 
@@ -71,8 +69,7 @@ def logout(request: Request, site: SiteDep) -> Response:
     key = shown_key(request)
     if key:
         mark = fingerprint(site.settings, "session", key)
-        with site.database.write() as s:
-            sessions.end_by_key(s, fingerprint=mark, now=datetime.now(UTC))
+        logins.log_out(site.database, mark=mark, address=caller_of(request).address)
     response = RedirectResponse("/login", status_code=303)
     take_cookie(request, response)
     return response

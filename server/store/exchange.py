@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
-from server.answer_files import BATCH, AnswerRow, Refused
+from server.answer_files import BATCH, AnswerRow, Parsed, Refused
 from server.models import (
     Answer,
     Preference,
@@ -107,34 +107,30 @@ def clips(s: Session, *, run_id: int) -> list[tuple[int, str]]:
     return [(segment, clip) for segment, clip in rows if clip]
 
 
-def add_rows(s: Session, *, run: Run, rows: Iterable[tuple[int, AnswerRow]], now: datetime) -> int:
+def add_rows(s: Session, *, run: Run, parsed: Parsed, now: datetime) -> int:
     """Store answers that were given elsewhere, for pairs of this run's own segments.
 
     Args:
         s: rolled back by the caller when this raises.
         run: where they go.
-        rows: with their lines in the file.
+        parsed: the file, read before the transaction began: others wait to write.
         now: when pairs that are not here yet are made.
 
     Returns:
         How many were stored.
 
     Raises:
-        Refused: unknown clips, duplicates, or rows that replace what is not before them; nothing
-            is stored.
+        Refused: unknown clips, duplicates, or histories that cannot be; nothing is stored.
     """
     lock_answers(s, run.id)
     desk = _Desk.of(s, run, now)
-    try:
-        for line, row in rows:
-            if (problem := desk.problem(row)) is not None:
-                desk.problems.append(f"line {line}: {problem}")
-            elif not desk.problems:
-                desk.add(s, row)
-    except Refused as refused:  # lines that are no answers, told at the end
-        desk.problems += refused.problems
-    if desk.problems:
-        raise Refused(desk.problems)
+    for line, row in parsed.rows:
+        if (problem := desk.problem(row)) is not None:
+            desk.problems.append(f"line {line}: {problem}")
+        elif not desk.problems:
+            desk.add(s, row)
+    if problems := desk.problems + parsed.problems:
+        raise Refused(problems)
     s.flush()
     for exported, query in desk.queries.items():
         if query.id in desk.made:
@@ -142,6 +138,20 @@ def add_rows(s: Session, *, run: Run, rows: Iterable[tuple[int, AnswerRow]], now
             query.answers_limit = query.answers_wanted
         settle(s, query=query)
     return len(desk.stored)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Whose answer to what: of those at one place, one counts."""
+
+    teacher: TeacherKind
+    annotator: str
+    query: int
+    purpose: Purpose
+
+    @classmethod
+    def of(cls, row: AnswerRow) -> _Place:
+        return cls(row.teacher, row.annotator, row.query, row.purpose)
 
 
 @dataclass
@@ -152,6 +162,11 @@ class _Desk:
         segments: of the run, by recipe: their ids, and whether they have a clip.
         pairs: ids of the run's queries that no row has come to yet, by their segments.
         known: submissions that are stored already: key and time.
+        stored_places: of answers that count, by teachers of this run; its own query ids.
+        places: of the file's rows, by the ids they have there.
+        counted: places with an answer of the file that counts.
+        pairs_in_file: clips and gold of the file's queries.
+        targets: this run's own queries for those of the file; None: to be made.
         stored: the file's rows by the ids they have there.
         queries: this run's, by the ids they have in the file.
         counting: ordinary answers that count, by the same.
@@ -163,14 +178,19 @@ class _Desk:
     segments: dict[str, tuple[int, bool]]
     pairs: dict[tuple[int, int], list[int]]
     known: set[tuple[str, datetime]]
+    stored_places: set[_Place]
+    places: dict[int, _Place] = field(default_factory=dict)
+    counted: set[_Place] = field(default_factory=set)
+    pairs_in_file: dict[int, tuple[str, str, Answer | None]] = field(default_factory=dict)
+    targets: dict[int, int | None] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     stored: dict[int, Preference] = field(default_factory=dict)
     queries: dict[int, Query] = field(default_factory=dict)
     counting: Counter[int] = field(default_factory=Counter)
     made: set[int] = field(default_factory=set)
-    seen: set[int] = field(default_factory=set)
     keys: set[tuple[str, str]] = field(default_factory=set)
     replaced: set[int] = field(default_factory=set)
+    stands: set[int] = field(default_factory=set)
     teachers: dict[tuple[TeacherKind, str], Teacher] = field(default_factory=dict)
 
     @classmethod
@@ -209,6 +229,7 @@ class _Desk:
             },
             pairs=pairs,
             known={(key, at) for key, at in stored},
+            stored_places=_places(s, run.id),
         )
 
     def problem(self, row: AnswerRow) -> str | None:
@@ -222,18 +243,46 @@ class _Desk:
             return f"clip {' and '.join(unknown)} unknown in run {self.run.name}"
         if row.recipe_a == row.recipe_b:
             return "both clips are the same"
-        twice = row.id in self.seen or (row.annotator, row.key) in self.keys
+        twice = row.id in self.places or (row.annotator, row.key) in self.keys
         if twice or (row.key, row.answered_at) in self.known:
             return "duplicate of an answer " + ("above" if twice else "that is stored already")
-        if (row.answer is Answer.WITHDRAWN) > (row.replaces is not None):
+        pair = row.recipe_a, row.recipe_b, row.gold
+        if self.pairs_in_file.setdefault(row.query, pair) != pair:
+            return f"query {row.query} has other clips above, or another known answer"
+        if (impossible := self._impossible(row)) is not None:
+            return impossible
+        self._note(row)
+        return None
+
+    def _impossible(self, row: AnswerRow) -> str | None:
+        """Why a row cannot follow those above it."""
+        place = _Place.of(row)
+        if row.replaces is not None:
+            if row.replaces not in self.places or row.replaces in self.replaced:
+                return f"it replaces answer {row.replaces}, which is not above, or replaced already"
+            if self.places[row.replaces] != place:
+                return f"it replaces answer {row.replaces}, which is not theirs to this query"
+            if row.replaces not in self.stands:
+                return f"it replaces answer {row.replaces}, which is a withdrawal"
+            return None
+        if row.answer is Answer.WITHDRAWN:
             return "a withdrawal must name what it replaces"
-        if row.replaces is not None and row.replaces not in self.seen - self.replaced:
-            return f"it replaces answer {row.replaces}, which is not above, or replaced already"
-        self.seen.add(row.id)
+        own = self._target(row)
+        stored = own is not None and replace(place, query=own) in self.stored_places
+        if stored or place in self.counted:
+            return f"{row.annotator} has answered query {row.query} already; that answer counts"
+        return None
+
+    def _note(self, row: AnswerRow) -> None:
+        place = self.places[row.id] = _Place.of(row)
         self.keys.add((row.annotator, row.key))
         if row.replaces is not None:
             self.replaced.add(row.replaces)
-        return None
+        if row.answer is Answer.WITHDRAWN:
+            self.counted.discard(place)
+        else:
+            self.counted.add(place)
+            self.stands.add(row.id)
 
     def add(self, s: Session, row: AnswerRow) -> None:
         """Store a row."""
@@ -267,13 +316,11 @@ class _Desk:
         """The pair: the run's own if it is there, else a new one."""
         if row.query in self.queries:
             return self.queries[row.query]
-        (a, a_shown), (b, b_shown) = self.segments[row.recipe_a], self.segments[row.recipe_b]
-        free = self.pairs.get((a, b), [])
-        if free:
-            same = row.query if row.query in free else free[0]
-            free.remove(same)
-            query = s.get_one(Query, same)
+        own = self._target(row)
+        if own is not None:
+            query = s.get_one(Query, own)
         else:
+            (a, a_shown), (b, b_shown) = self.segments[row.recipe_a], self.segments[row.recipe_b]
             query = Query(
                 run_id=self.run.id,
                 segment_a_id=a,
@@ -288,6 +335,17 @@ class _Desk:
             self.made.add(query.id)
         self.queries[row.query] = query
         return query
+
+    def _target(self, row: AnswerRow) -> int | None:
+        """The run's own query for a row's, the same for all rows of that query; None: a new one."""
+        if row.query not in self.targets:
+            (a, _), (b, _) = self.segments[row.recipe_a], self.segments[row.recipe_b]
+            free = self.pairs.get((a, b), [])
+            own = row.query if row.query in free else next(iter(free), None)
+            if own is not None:
+                free.remove(own)
+            self.targets[row.query] = own
+        return self.targets[row.query]
 
     def _teacher(self, s: Session, row: AnswerRow) -> Teacher:
         """Whoever answered there; a teacher of this run alone, whom no account belongs to."""
@@ -311,3 +369,13 @@ class _Desk:
             s.flush()
         self.teachers[row.teacher, row.annotator] = known
         return known
+
+
+def _places(s: Session, run_id: int) -> set[_Place]:
+    """Places of stored answers that count, of the teachers that an import can add to."""
+    rows = s.execute(
+        select(Teacher.kind, Teacher.name, Preference.query_id, Preference.purpose)
+        .join(Teacher, Teacher.id == Preference.teacher_id)
+        .where(Preference.run_id == run_id, Teacher.run_id == run_id, effective())
+    )
+    return {_Place(*row) for row in rows}

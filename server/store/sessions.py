@@ -75,7 +75,7 @@ def list_live(
     ).all()
 
 
-def end(s: Session, *, session_id: int, person_id: int, now: datetime) -> None:
+def end(s: Session, *, session_id: int, person_id: int, now: datetime) -> LoginSession:
     """Log one of a person's browsers out; harmless when it is.
 
     Raises:
@@ -85,6 +85,7 @@ def end(s: Session, *, session_id: int, person_id: int, now: datetime) -> None:
     if session is None or session.person_id != person_id:
         raise NotFound(f"no login {session_id}")
     session.revoked_at = session.revoked_at or now
+    return session
 
 
 def end_all(s: Session, *, person_id: int, now: datetime) -> None:
@@ -96,13 +97,14 @@ def end_all(s: Session, *, person_id: int, now: datetime) -> None:
     )
 
 
-def end_by_key(s: Session, *, fingerprint: str, now: datetime) -> None:
-    """Log out whichever browser shows this key, if any."""
-    s.execute(
+def end_by_key(s: Session, *, fingerprint: str, now: datetime) -> LoginSession | None:
+    """Log out whichever browser shows this key, if any; its login, if it was one until now."""
+    return s.scalars(
         update(LoginSession)
         .where(LoginSession.fingerprint == fingerprint, LoginSession.revoked_at.is_(None))
         .values(revoked_at=now)
-    )
+        .returning(LoginSession)
+    ).one_or_none()
 
 
 def _live(idle: timedelta, now: datetime) -> ColumnElement[bool]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from server.credentials import AuditEvent
+from server.credentials import AuditEvent, LoginSession
 
 if TYPE_CHECKING:
     from conftest import Team
@@ -35,6 +35,24 @@ def test_the_log_tells_who_did_what_on_what(team: Team) -> None:
     for _, subject in rows:
         assert subject in page
     assert "a wrong guess" not in page
+
+
+def test_who_goes_is_in_the_log_once(team: Team) -> None:
+    here, there = team.cookie("annotator"), team.cookie("annotator")
+    with team.database.read() as s:
+        other = s.scalars(select(LoginSession.id).order_by(LoginSession.id)).all()[1]
+    team.client.post(f"/account/sessions/{other}/revoke", headers=here)
+    team.client.post("/logout", headers=here)
+    team.client.post("/logout", headers=here)  # gone already
+    assert team.status(there) in (303, 401)
+    with team.database.read() as s:
+        rows = s.execute(
+            select(AuditEvent.person_id, AuditEvent.subject)
+            .where(AuditEvent.action == "logged out")
+            .order_by(AuditEvent.id)
+        ).all()
+    who = team.person("annotator").id
+    assert [tuple(row) for row in rows] == [(who, "Firefox on Linux")] * 2
 
 
 def test_a_long_log_comes_in_pages(team: Team) -> None:

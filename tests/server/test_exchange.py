@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, func, select
 
-from server.answer_files import MEDIA_TYPES, Kind, read
+from server.answer_files import MEDIA_TYPES, Kind, parse
 from server.credentials import AuditEvent
 from server.models import Preference
+from server.routes import exchange
 
 ANSWERS = "/api/v1/runs/coinrun/preferences"
 
@@ -36,7 +37,7 @@ def test_answers_go_out_and_come_in_over_http(answered: Any, workplace: Any, kin
     reply = answered.get(ANSWERS, params={"format": kind})
     assert reply.headers["content-type"] == MEDIA_TYPES[kind]
     assert reply.headers["content-disposition"].endswith(f'"coinrun-preferences.{kind}"')
-    rows = [row for _, row in read(io.BytesIO(reply.content), kind)]
+    rows = [row for _, row in parse(io.BytesIO(reply.content), kind).rows]
     assert [(row.annotator, row.comment) for row in rows] == [("annotator-1", 'a,"b"\nc')] * 2
     again = answered.post(ANSWERS, params={"format": kind}, content=reply.content)
     assert again.status_code == 422
@@ -47,6 +48,22 @@ def test_answers_go_out_and_come_in_over_http(answered: Any, workplace: Any, kin
     with workplace.database.read() as s:
         assert s.scalar(select(func.count()).select_from(Preference)) == 2
         assert s.scalars(select(AuditEvent.subject)).all() == ["2 answers into coinrun"]
+
+
+def test_an_export_with_names_is_in_the_log(answered: Any, workplace: Any) -> None:
+    reply = answered.get(ANSWERS, params={"names": True})
+    assert b",local," in reply.content
+    answered.get(ANSWERS)
+    with workplace.database.read() as s:
+        noted = s.execute(select(AuditEvent.action, AuditEvent.subject)).all()
+    assert [tuple(row) for row in noted] == [("exported with names", "coinrun")]
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"id": ' + "9" * 5000 + "}", "{", "NaN", "[]"])
+def test_lines_that_are_no_json_are_refused_by_their_number(answered: Any, line: str) -> None:
+    reply = answered.post(ANSWERS, params={"format": "jsonl"}, content=f"\n{line}\n".encode())
+    assert reply.status_code == 422
+    assert reply.json()["message"].startswith("nothing was imported: line 2: ")
 
 
 def test_a_file_may_be_larger_than_other_bodies_but_not_endless(answered: Any) -> None:
@@ -65,6 +82,23 @@ def test_clips_come_as_a_zip_named_by_their_segments(answered: Any, workplace: A
         assert names == ["2.mp4", "3.mp4", "4.mp4", "missing.txt"]
         assert archive.read("missing.txt") == b"1.mp4\n"
         assert archive.read("2.mp4") == workplace.artifacts.get(workplace.clips[1])
+
+
+def test_a_file_is_read_before_others_have_to_wait(
+    answered: Any, workplace: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = answered.get(ANSWERS, params={"format": "csv"}).content
+    forget(workplace)
+    seen = []
+
+    def watched(*given: Any) -> Any:
+        with workplace.database.write() as s:  # would wait in vain for the import's transaction
+            seen.append(s.scalar(select(func.count()).select_from(Preference)))
+        return parse(*given)
+
+    monkeypatch.setattr(exchange, "parse", watched)
+    assert answered.post(ANSWERS, content=content).status_code == 201
+    assert seen == [0]
 
 
 def test_the_command_writes_and_reads_the_same(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import delete, func, select, update
 
-from server.answer_files import AnswerRow, Kind, Refused, read, write
+from server.answer_files import AnswerRow, Kind, Refused, parse, write
 from server.database import Database
 from server.models import Preference, Query, QueryState, Segment, Teacher
 from server.store import exchange, runs
@@ -33,14 +36,16 @@ def exported(database: Database, kind: Kind = Kind.CSV, run: str = "maze", **val
 
 
 def parsed(content: bytes, kind: Kind = Kind.CSV) -> list[AnswerRow]:
-    return [row for _, row in read(io.BytesIO(content), kind)]
+    found = parse(io.BytesIO(content), kind)
+    assert found.problems == []
+    return [row for _, row in found.rows]
 
 
 def imported(scene: Any, content: bytes, kind: Kind = Kind.CSV) -> int:
+    found = parse(io.BytesIO(content), kind)
     with scene.write() as s:
         run = runs.get_run(s, name="maze")
-        rows = read(io.BytesIO(content), kind)
-        count: int = exchange.add_rows(s, run=run, rows=rows, now=scene.now)
+        count: int = exchange.add_rows(s, run=run, parsed=found, now=scene.now)
         return count
 
 
@@ -51,6 +56,22 @@ def plain(rows: list[AnswerRow]) -> list[dict[str, Any]]:
         row.model_dump(exclude=OURS) | {"replaces": row.replaces and place[row.replaces]}
         for row in rows
     ]
+
+
+PLAIN = {
+    **{"id": 1, "run": "maze", "query": 1, "iteration": 0, "segment_a": 1, "segment_b": 2},
+    **{"clip_a": None, "clip_b": None, "left": "a", "answer": "a", "strength": None},
+    **{"recipe_a": f"{'0' * 64}/0/25", "recipe_b": f"{'0' * 64}/25/25", "purpose": "ordinary"},
+    **{"gold": None, "flagged": True, "comment": "a comment", "seconds": 1.5, "late": False},
+    **{"counts": True, "replaces": None, "teacher": "person", "annotator": "annotator-1"},
+    **{"key": "k", "answered_at": "2026-06-01T12:00:00Z"},
+}
+
+
+def written(rows: list[AnswerRow], kind: Kind) -> bytes:
+    file = io.BytesIO()
+    write(rows, kind, file)
+    return file.getvalue()
 
 
 @pytest.fixture
@@ -114,10 +135,94 @@ def test_what_cannot_come_in_is_named_by_line_and_nothing_does(labelled: Any) ->
     for wrong in (b"\xff\xfe", b"id,run\n1,maze\n", b"\0"):
         with pytest.raises(Refused):
             imported(labelled, wrong)
-    with pytest.raises(Refused, match="no JSONL file"):
-        imported(labelled, b"{", Kind.JSONL)
+    with pytest.raises(Refused, match=r"line 2: row: Invalid JSON: EOF.*; line 3: id: Field"):
+        imported(labelled, b"\n{\n{}\n", Kind.JSONL)
     with pytest.raises(Refused, match="no Parquet file"):
         imported(labelled, b"PAR1", Kind.PARQUET)
+
+
+def changed(rows: list[AnswerRow], number: int, **values: Any) -> bytes:
+    """The rows as a file, one of them changed."""
+    lines = [json.loads(line) for line in written(rows, Kind.JSONL).splitlines()]
+    lines[number] |= values
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+
+@pytest.fixture
+def history(scene: Any) -> list[AnswerRow]:
+    """Rows 0 and 1: Ann's and Bob's answers to one query; 2: Ann's to another, 3: taken back.
+
+    None of them is stored any more.
+    """
+    scene.ask(2, answers_wanted=2)
+    spread(scene)
+    ann, bob = scene.person("Ann"), scene.person("Bob")
+    scene.submit(scene.next(ann)[0], "left")
+    scene.submit(scene.next(bob)[0], "left")
+    last = scene.submit(scene.next(ann)[0], "tie")
+    scene.undo(ann, "undo", last.id)
+    rows = parsed(exported(scene.database))
+    with scene.write() as s:
+        s.execute(update(Preference).values(replaces_id=None))
+        s.execute(delete(Preference))
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("number", "values", "problem"),
+    [
+        (3, {"replaces": 1}, "line 4: it replaces answer 1, which is not theirs to this query"),
+        (3, {"replaces": 2}, "line 4: it replaces answer 2, which is not theirs to this query"),
+        (3, {"purpose": "repeat"}, "line 4: it replaces answer 3, which is not theirs"),
+        (3, {"teacher": "synthetic"}, "line 4: it replaces answer 3, which is not theirs"),
+        (1, {"annotator": "annotator-1"}, "line 2: annotator-1 has answered query 1 already"),
+        (2, {"query": 1}, "line 3: query 1 has other clips above, or another known answer"),
+        (1, {"gold": "b"}, "line 2: query 1 has other clips above, or another known answer"),
+        (2, {"strength": "better"}, "line 3: row: Value error, strength goes with a and b only"),
+        (0, {"gold": "withdrawn"}, "line 1: row: Value error, gold is a, b or tie"),
+        (0, {"gold": "incomparable"}, "line 1: row: Value error, gold is a, b or tie"),
+    ],
+)
+def test_histories_that_cannot_be_are_refused(
+    scene: Any, history: list[AnswerRow], number: int, values: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        imported(scene, changed(history, number, **values), Kind.JSONL)
+    assert problem in str(refused.value)
+    assert scene.total(Preference) == 0
+
+
+def test_an_answer_given_anew_comes_in_and_is_not_replaced_after_its_withdrawal(
+    scene: Any, history: list[AnswerRow]
+) -> None:
+    again = history[2].model_copy(update={"id": 50, "key": "again"})
+    of_nothing = history[3].model_copy(update={"id": 51, "key": "more", "replaces": history[3].id})
+    with pytest.raises(Refused, match=r"line 6: .* which is a withdrawal"):
+        imported(scene, written([*history, again, of_nothing], Kind.JSONL), Kind.JSONL)
+    assert imported(scene, written([*history, again], Kind.JSONL), Kind.JSONL) == 5
+    later = written([history[0].model_copy(update={"key": "other"})], Kind.JSONL)
+    with pytest.raises(Refused, match="annotator-1 has answered query 1 already"):
+        imported(scene, later, Kind.JSONL)
+    assert scene.counts().total_labels == 3
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    comment=st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=40)
+    | st.text('\r\n" ,;=\t\u2028', max_size=12)
+)
+@pytest.mark.parametrize("kind", list(Kind))
+def test_any_comment_is_read_as_it_was_written(comment: str, kind: Kind) -> None:
+    row = AnswerRow.model_validate(PLAIN | {"comment": comment})
+    assert parsed(written([row, row], kind), kind) == [row, row]
+
+
+def test_a_parquet_file_that_is_damaged_is_refused() -> None:
+    whole = written([AnswerRow.model_validate(PLAIN)] * 3, Kind.PARQUET)
+    assert whole.count(b"a comment") >= 1
+    for broken in (whole[:-10] + whole[-8:], whole.replace(b"a comment", b"a \xff\xfemment")):
+        with pytest.raises(Refused, match="no Parquet file"):
+            parse(io.BytesIO(broken), Kind.PARQUET)
 
 
 def test_an_export_while_twenty_people_write_is_one_moment(scene: Any) -> None:
