@@ -28,7 +28,7 @@ Step = Callable[[], object]
 # A default gives way only to something clearly faster, so that noise in the measurement
 # cannot change a run's results.
 _CLEARLY = 1.3
-_REPEATS = 3
+_REPEATS = 5
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
@@ -124,42 +124,53 @@ def choose(config: RunConfig, make_step: Callable[[Compute], Step], *, images: b
         precision="float32" if config.precision == "auto" else config.precision,
         threads=config.threads or (cores if images else 1),
     )
-    figures: dict[str, float] = {}
     others: list[dict[str, Any]] = []
     if config.threads is None and best.device == "cpu" and cores > 1:
         others.append({"threads": 1 if images else cores})
     if images and config.precision == "auto":
         others.append({"precision": "bfloat16"})
+    seconds = _measure(best, others, make_step)
     for other in others:
-        best = _faster(best, replace(best, **other), make_step, figures)
-    structlog.get_logger().info("compute chosen", **best.as_dict(), milliseconds=figures)
+        candidate = replace(best, **other)
+        if seconds[best] > _CLEARLY * seconds[candidate]:
+            best = candidate
+    structlog.get_logger().info(
+        "compute chosen",
+        **best.as_dict(),
+        milliseconds={
+            f"{one.precision}, threads {one.threads}": round(1000 * least, 3)
+            for one, least in seconds.items()
+        },
+    )
     return best
 
 
-def _faster(
-    default: Compute,
-    other: Compute,
-    make_step: Callable[[Compute], Step],
-    figures: dict[str, float],
-) -> Compute:
-    """The default, unless the other is clearly faster; what was measured goes into figures."""
-    names = [f"{compute.precision}, threads {compute.threads}" for compute in (default, other)]
-    for name, compute in zip(names, (default, other), strict=True):
-        if name not in figures:
-            figures[name] = round(1000 * seconds_per_step(compute, make_step(compute)), 3)
-    return other if figures[names[0]] > _CLEARLY * figures[names[1]] else default
+def _measure(
+    default: Compute, others: list[dict[str, Any]], make_step: Callable[[Compute], Step]
+) -> dict[Compute, float]:
+    """Least seconds of a step with each combination, the default first; none if it is alone.
+
+    They take turns, so that what else runs on the machine meanwhile slows all of them.
+    """
+    if not others:
+        return {}
+    combinations = [default]
+    for other in others:
+        combinations += [replace(one, **other) for one in combinations]
+    steps = {one: make_step(one) for one in combinations}
+    rounds = [{one: _timed(one, step) for one, step in steps.items()} for _ in range(1 + _REPEATS)]
+    return {one: min(times[one] for times in rounds[1:]) for one in combinations}
 
 
 def seconds_per_step(compute: Compute, step: Step) -> float:
     """Least time of one step over a few repeats, after one that warms up."""
-    with compute.active():
-        step()
-        return min(_timed(compute, step) for _ in range(_REPEATS))
+    return min([_timed(compute, step) for _ in range(1 + _REPEATS)][1:])
 
 
 def _timed(compute: Compute, step: Step) -> float:
-    started = time.perf_counter()
-    step()
-    if compute.device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
+    with compute.active():
+        started = time.perf_counter()
+        step()
+        if compute.device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - started

@@ -140,7 +140,9 @@ def test_it_starts_behind_a_proxy(command, by_people, monkeypatch) -> None:
 
 
 def test_closing_the_terminal_ends_everything(command, by_people) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it for all below it
     up = command.start("up", "--config", by_people)
+    signal.signal(signal.SIGHUP, before)
     command.wait_until_served()
     up.send_signal(signal.SIGHUP)
     up.wait(20)

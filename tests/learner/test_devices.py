@@ -41,6 +41,20 @@ class TestChoice:
         make_step = step_that_takes(lambda c: c.threads * 3)
         assert choose(RunConfig(), make_step, images=True).threads == 1
 
+    def test_a_burst_of_other_work_does_not_decide(self):
+        taken = []
+
+        def make_step(compute: Compute):
+            def step():
+                taken.append(compute)
+                busy = 9 if len(taken) <= 12 else 0  # of 24 steps
+                time.sleep((busy + 12 / compute.threads) / 1000)
+
+            return step
+
+        assert choose(RunConfig(), make_step, images=True).threads == 4
+        assert len(set(taken)) == 4
+
     def test_vectors_stay_in_float32_on_one_thread(self):
         make_step = step_that_takes(lambda c: 1 if c.precision == "bfloat16" else 5)
         assert choose(RunConfig(), make_step, images=False) == Compute("cpu", "float32", 1)
@@ -87,7 +101,7 @@ def test_autocast_runs_matrices_in_bfloat16_only_where_asked():
 
 
 def test_the_best_of_several_repeats_counts():
-    durations = iter([0.05, 0.03, 0.002, 0.03])  # the first warms up
+    durations = iter([0.05, 0.03, 0.03, 0.002, 0.03, 0.03])  # the first warms up
     seconds = seconds_per_step(
         Compute("cpu", "float32", torch.get_num_threads()), lambda: time.sleep(next(durations))
     )

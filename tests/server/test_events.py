@@ -254,7 +254,7 @@ def test_a_stream_ends_by_itself_after_its_life(
     started = time.monotonic()
     with watching(live) as stream:
         assert [event.kind for event in stream][: len(events.PANELS)] == list(events.PANELS)
-    assert 0.4 < time.monotonic() - started < 3.0
+    assert 0.4 < time.monotonic() - started < 60  # else as long as the server lives
 
 
 def test_many_watchers_share_one_look_a_second(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
