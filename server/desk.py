@@ -24,6 +24,7 @@ from server.schemas import (
 )
 from server.store import assignments, corrections, gold, labelling, queries, trajectories
 from server.store.assignments import Assignment, Side
+from server.store.progress import Progress
 from server.store.progress import progress as progress_of
 from server.waiting import PAUSED_LINE, waiting_line
 
@@ -35,10 +36,10 @@ def lay(
     held = assignments.next_assignments(
         s, run_id=run.id, person_id=person_id, count=count, now=now, seconds=lease_seconds
     )
-    own = progress(s, run_id=run.id, person_id=person_id, now=now)
+    own = progress_of(s, run_id=run.id, person_id=person_id, now=now)
     return Desk(
         assignments=_shown(s, held, now),
-        progress=own,
+        progress=_progress(s, own, run_id=run.id, person_id=person_id),
         waiting=None if held else _why_none(s, run, person_id, own.left, now),
         lease_seconds=lease_seconds,
     )
@@ -47,12 +48,16 @@ def lay(
 def progress(s: Session, *, run_id: int, person_id: int, now: datetime) -> ProgressOut:
     """Count a person's own answers."""
     own = progress_of(s, run_id=run_id, person_id=person_id, now=now)
+    return _progress(s, own, run_id=run_id, person_id=person_id)
+
+
+def _progress(s: Session, own: Progress, *, run_id: int, person_id: int) -> ProgressOut:
     newest = labelling.newest_answer(s, run_id=run_id, person_id=person_id)
     return ProgressOut(
         today=own.today,
         total=own.total,
         median_seconds=own.median_seconds,
-        left=own.left,
+        left=own.answers_left,
         newest_preference=newest,
     )
 

@@ -265,7 +265,15 @@ class Query(Base):
     """Two segments, a and b, put to one or more teachers."""
 
     __tablename__ = "queries"
-    __table_args__ = (Index("ix_queries_run_id_state_priority", "run_id", "state", "priority"),)
+    __table_args__ = (
+        Index("ix_queries_run_id_state_priority", "run_id", "state", "priority"),
+        Index(
+            "ix_queries_run_id_gold",
+            "run_id",
+            sqlite_where=text("gold IS NOT NULL"),
+            postgresql_where=text("gold IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))

@@ -119,7 +119,9 @@ class ProgressOut(BaseModel):
     today: int = Field(description="answers given since midnight UTC")
     total: int
     median_seconds: float | None = Field(description="per answer")
-    left: int = Field(description="labels that the run still wants")
+    left: int = Field(
+        description="answers that the run still wants, about: those to checks are counted too"
+    )
     newest_preference: int | None = Field(description="the answer that an undo would take back")
 
 
@@ -159,7 +161,7 @@ class AnswerIn(Body):
     )
 
     side: Side
-    strength: Strength | None = Field(None, description="how much better, where the run asks")
+    strength: Strength | None = Field(None, description="how much better; only where the run asks")
     flagged: StrictBool = Field(False, description="somebody should look at this pair")
     comment: str = Field("", max_length=2000, description="why; a comment flags the pair too")
     seconds: Annotated[float | None, NUMBER] = Field(

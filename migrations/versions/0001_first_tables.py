@@ -446,6 +446,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("queries", schema=None) as batch_op:
         batch_op.create_index(
+            "ix_queries_run_id_gold",
+            ["run_id"],
+            unique=False,
+            sqlite_where=sa.text("gold IS NOT NULL"),
+            postgresql_where=sa.text("gold IS NOT NULL"),
+        )
+        batch_op.create_index(
             "ix_queries_run_id_state_priority", ["run_id", "state", "priority"], unique=False
         )
 

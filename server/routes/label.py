@@ -15,6 +15,7 @@ from server.schemas import RunName
 from server.site import SiteDep
 from server.store import runs
 from server.store.assignments import ENDED
+from server.store.progress import answers_left
 
 router = APIRouter(include_in_schema=False)
 
@@ -66,7 +67,7 @@ def choose(request: Request, site: SiteDep) -> HTMLResponse:
                 name=row.run.name,
                 title=environment_title(row.run.environment),
                 goal=row.run.goal,
-                left=row.run.label_budget - row.answers,
+                left=answers_left(session, run=row.run),
             )
             for row in runs.list_runs(session)
             if labelled_by_people(row.run) and row.run.state not in ENDED

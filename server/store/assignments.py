@@ -29,7 +29,7 @@ from server.models import (
     Segment,
     Strength,
 )
-from server.rules import rules_of
+from server.rules import Rules, rules_of
 from server.store import gold
 from server.store.budget import pairs_left
 from server.store.locks import lock_answers, lock_person
@@ -125,16 +125,19 @@ class Given:
     flagged: bool = False
     comment: str = ""
 
-    def check(self) -> None:
-        """Refuse what cannot be.
+    def check(self, rules: Rules) -> None:
+        """Refuse what cannot be, or what the run does not ask for.
 
         Raises:
             Invalid: the message says which part.
+            Conflict: a strength, and the run asks for none.
         """
         if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds >= 0):
             raise Invalid("seconds must be a number that is not negative")
         if self.strength is not None and self.side not in ("left", "right"):
             raise Invalid("strength goes with left and right only")
+        if self.strength is not None and not rules.strengths:
+            raise Conflict("this run asks for no strength; leave it out")
         if len(self.comment) > COMMENT_LIMIT or "\0" in self.comment:
             raise Invalid(f"a comment has at most {COMMENT_LIMIT} characters, and no NUL")
         _answer(self.side, a_on_left=self.a_on_left)
@@ -260,13 +263,15 @@ def submit(
 
     Raises:
         NotFound, Forbidden: no such assignment, or somebody else's.
-        Conflict: answered already, or the key was used for another answer.
+        Conflict: answered already, the key was used for another answer, or the run asks for no
+            strength.
         Invalid: a side, strength, duration, comment or key that cannot be.
     """
     check_key(submission_key)
     assignment, query = _own(s, assignment_id, person_id)
     given = Given(side, assignment.a_on_left, seconds, strength, flagged, comment)
-    given.check()
+    rules = rules_of(s.get_one(Run, query.run_id).config)
+    given.check(rules)
     teacher = teacher_for_person(s, person_id=person_id)
     earlier = with_key(s, teacher_id=teacher.id, submission_key=submission_key)
     if earlier is not None:
@@ -294,7 +299,6 @@ def submit(
     s.flush()
     settle(s, query=query)
     if preference.purpose is Purpose.GOLD:
-        rules = rules_of(s.get_one(Run, query.run_id).config)
         gold.pause_below_threshold(
             s, run_id=query.run_id, person_id=person_id, rules=rules, now=now
         )

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from server import models
 from server.errors import Conflict, Forbidden, Invalid, NotFound
-from server.models import Answer, Preference, Purpose, Query, QueryState, Strength, Teacher
+from server.models import Answer, Preference, Purpose, Query, QueryState, Run, Strength, Teacher
+from server.rules import rules_of
 from server.store.assignments import Assignment, Given, Side, close_all, locked, open_view
 from server.store.locks import lock_answers
 from server.store.people import teacher_for_person
@@ -103,14 +104,15 @@ def correct(
 
     Raises:
         NotFound, Forbidden: no such answer, or somebody else's.
-        Conflict: it no longer counts, or the key was used for something else.
+        Conflict: it no longer counts, the key was used for something else, or the run asks for no
+            strength.
         Invalid: an answer that cannot be.
     """
     check_key(submission_key)
     teacher = teacher_for_person(s, person_id=person_id)
     answered = _given(s, teacher, preference_id)
     given = Given(side, bool(answered.a_on_left), seconds, strength, flagged, comment)
-    given.check()
+    given.check(rules_of(s.get_one(Run, answered.run_id).config))
     lock_answers(s, answered.run_id)
     earlier = with_key(s, teacher_id=teacher.id, submission_key=submission_key)
     if earlier is not None:

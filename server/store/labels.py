@@ -6,6 +6,7 @@ it replaces. Ids become visible in their order (`locks.lock_answers`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import bindparam, case, func, select
@@ -19,42 +20,63 @@ from server.store.preferences import FOLLOWING
 _FRESH = 200
 """So many of the newest ids are counted again each time: they may be rolled back."""
 
-_WORTH = func.sum(
-    case((Preference.answer != Answer.WITHDRAWN, 1), else_=0)
-    - case((Preference.replaces_id.is_not(None), 1), else_=0)
+_WORTH = case((Preference.answer != Answer.WITHDRAWN, 1), else_=0) - case(
+    (Preference.replaces_id.is_not(None), 1), else_=0
 )
-_BETWEEN = select(func.coalesce(_WORTH, 0)).where(
-    Preference.run_id == bindparam("run_id"),
-    Preference.id > bindparam("after"),
-    Preference.id <= bindparam("until"),
-    Preference.purpose == Purpose.ORDINARY,
-    Preference.teacher_id.not_in(FOLLOWING),
+_LABELS = func.sum(case((Preference.purpose == Purpose.ORDINARY, _WORTH), else_=0))
+_CHECKS = func.sum(case((Preference.purpose.in_((Purpose.GOLD, Purpose.REPEAT)), _WORTH), else_=0))
+_COUNTS = select(func.coalesce(_LABELS, 0), func.coalesce(_CHECKS, 0)).where(
+    Preference.run_id == bindparam("run_id"), Preference.teacher_id.not_in(FOLLOWING)
 )
-_EXCLUDED = select(func.coalesce(_WORTH, 0)).where(
-    Preference.run_id == bindparam("run_id"),
-    Preference.teacher_id.in_(bindparam("teachers", expanding=True)),
-    Preference.purpose == Purpose.ORDINARY,
-    Preference.teacher_id.not_in(FOLLOWING),
-)
+_BETWEEN = _COUNTS.where(Preference.id > bindparam("after"), Preference.id <= bindparam("until"))
+_EXCLUDED = _COUNTS.where(Preference.teacher_id.in_(bindparam("teachers", expanding=True)))
 _NEWEST = select(func.coalesce(func.max(Preference.id), 0)).where(
     Preference.run_id == bindparam("run_id")
 )
-_COUNTED: WeakKeyDictionary[Pool, dict[int, tuple[int, int]]] = WeakKeyDictionary()
-"""Per database and run: an id, and the labels up to it."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Answers that count and were given by somebody.
+
+    Attributes:
+        labels: to learn from.
+        checks: to gold and repeated pairs.
+    """
+
+    labels: int = 0
+    checks: int = 0
+
+    def __add__(self, other: Counted) -> Counted:
+        return Counted(self.labels + other.labels, self.checks + other.checks)
+
+
+_COUNTED: WeakKeyDictionary[Pool, dict[int, tuple[int, Counted]]] = WeakKeyDictionary()
+"""Per database and run: an id, and the answers up to it."""
 
 
 def count_labels(s: Session, *, run_id: int) -> int:
     """A run's labels: answers that count and were given by somebody to learn from them."""
-    counted = _COUNTED.setdefault(s.connection().engine.pool, {})
-    after, labels = counted.get(run_id, (0, 0))
+    return count_answers(s, run_id=run_id).labels
+
+
+def count_answers(s: Session, *, run_id: int) -> Counted:
+    """A run's labels, and the answers to checks beside them."""
+    kept = _COUNTED.setdefault(s.connection().engine.pool, {})
+    after, counted = kept.get(run_id, (0, Counted()))
     newest = s.scalar(_NEWEST, {"run_id": run_id}) or 0
     settled = newest - _FRESH
     if settled > after:
-        labels += s.scalar(_BETWEEN, {"run_id": run_id, "after": after, "until": settled}) or 0
+        counted += _between(s, run_id, after, settled)
         after = settled
-        counted[run_id] = after, labels
-    labels += s.scalar(_BETWEEN, {"run_id": run_id, "after": after, "until": newest}) or 0
+        kept[run_id] = after, counted
+    counted += _between(s, run_id, after, newest)
     # Nobody, nearly always; and whoever is excluded can be included again.
     if excluded := list(excluded_teachers(s, run_id=run_id)):
-        labels -= s.scalar(_EXCLUDED, {"run_id": run_id, "teachers": excluded}) or 0
-    return labels
+        labels, checks = s.execute(_EXCLUDED, {"run_id": run_id, "teachers": excluded}).one()
+        counted += Counted(-labels, -checks)
+    return counted
+
+
+def _between(s: Session, run_id: int, after: int, until: int) -> Counted:
+    return Counted(*s.execute(_BETWEEN, {"run_id": run_id, "after": after, "until": until}).one())

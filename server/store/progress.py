@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,8 +10,9 @@ from datetime import datetime
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
-from server.models import Preference, Purpose, Run, Teacher, UtcDateTime
-from server.store.labels import count_labels
+from server.models import Preference, Purpose, Query, Run, Teacher, UtcDateTime
+from server.rules import rules_of
+from server.store.labels import Counted, count_answers
 from server.store.preferences import effective
 
 _OWN = (
@@ -20,12 +22,13 @@ _OWN = (
     Preference.purpose != Purpose.PRACTICE,
     effective(),
 )
-_BUDGET = select(Run.label_budget).where(Run.id == bindparam("run_id")).scalar_subquery()
 _COUNTS = select(
     func.count(),
     func.count().filter(Preference.created_at >= bindparam("midnight", type_=UtcDateTime())),
-    _BUDGET,
 ).where(*_OWN)
+_GOLD = (
+    select(Query.id).where(Query.run_id == bindparam("run_id"), Query.gold.is_not(None)).limit(1)
+)
 _SECONDS = (
     select(Preference.seconds)
     .where(*_OWN, Preference.seconds.is_not(None))
@@ -43,23 +46,45 @@ class Progress:
         total: answers in all.
         median_seconds: of the newest hundred; None before the first.
         left: labels that the run still wants, from anybody.
+        answers_left: the same with the checks that come among them, as people are told: one less
+            with every answer, so that none shows what it was to.
     """
 
     today: int
     total: int
     median_seconds: float | None
     left: int
+    answers_left: int
 
 
 def progress(s: Session, *, run_id: int, person_id: int, now: datetime) -> Progress:
     """What a person has done in a run, and what the run still wants."""
     who = {"run_id": run_id, "person_id": person_id}
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    total, today, budget = s.execute(_COUNTS, {**who, "midnight": midnight}).one()
+    run = s.get_one(Run, run_id)
+    total, today = s.execute(_COUNTS, {**who, "midnight": midnight}).one()
+    counted = count_answers(s, run_id=run_id)
     seconds = [value for value in s.scalars(_SECONDS, who) if value is not None]
     return Progress(
         today=today,
         total=total,
         median_seconds=statistics.median(seconds) if seconds else None,
-        left=max(0, budget - count_labels(s, run_id=run_id)),
+        left=max(0, run.label_budget - counted.labels),
+        answers_left=_answers_left(s, run, counted),
     )
+
+
+def answers_left(s: Session, *, run: Run) -> int:
+    """How many more answers a run wants, about: those to gold and repeated pairs are counted."""
+    return _answers_left(s, run, count_answers(s, run_id=run.id))
+
+
+def _answers_left(s: Session, run: Run, counted: Counted) -> int:
+    if counted.labels >= run.label_budget:
+        return 0
+    rules = rules_of(run.config)
+    gold_share = rules.gold_share if s.scalar(_GOLD, {"run_id": run.id}) else 0.0
+    expected = math.ceil(run.label_budget / (1.0 - gold_share - rules.repeat_share))
+    return max(
+        1, expected - counted.labels - counted.checks
+    )  # checks came more often than expected

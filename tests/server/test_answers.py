@@ -45,6 +45,7 @@ def mark_gold(workplace: Any, query_ids: list[int], answer: Answer = Answer.A) -
 
 
 def test_strength_and_comment_come_back_in_the_history(client: Client, workplace: Any) -> None:
+    rule(workplace, strengths=True)
     workplace.ask(3)
     first, second = lease(client)
     answer(client, first["id"], "right", strength="much_better", seconds=2.0)
@@ -136,8 +137,11 @@ def test_gold_is_not_to_be_told_from_others(client: Client, workplace: Any) -> N
     mark_gold(workplace, workplace.ask(20))
     workplace.ask(40)
     keys, shapes = set(), set()
+    left = [client.get("/api/v1/runs/coinrun/progress").json()["left"]]
     for _ in range(30):
-        pair = lease(client, 1)[0]
+        desk = client.post("/api/v1/runs/coinrun/assignments", json={"count": 1}).json()
+        pair, left = desk["assignments"][0], [*left, desk["progress"]["left"]]
+        assert f"{left[-1]} answers still wanted" in client.get("/label").text
         reply = answer(client, pair["id"])
         keys.add((*pair, *reply.json()))
         shapes.add((pair["practice"], reply.status_code, reply.json()["feedback"]))
@@ -145,6 +149,7 @@ def test_gold_is_not_to_be_told_from_others(client: Client, workplace: Any) -> N
     with workplace.database.read() as s:
         assert s.scalars(select(Preference.purpose).distinct()).all().count(Purpose.GOLD) == 1
     assert len(keys) == len(shapes) == len({tuple(entry) for entry in entries}) == 1
+    assert left == [667, *range(667, 637, -1)]  # 500 labels with a quarter of gold
 
 
 def test_the_reward_models_opinion_comes_after_the_answer_where_the_run_shows_it(

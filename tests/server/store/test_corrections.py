@@ -33,6 +33,7 @@ def history(scene: Scene, person: int) -> list[tuple[int, Answer]]:
 
 
 def test_strength_flag_and_comment_are_stored_as_given(scene: Scene) -> None:
+    scene.rule(strengths=True)
     scene.ask(2)
     weak, flagged = scene.next(scene.person("ada"), count=2)
     stored = scene.submit(weak, "left", strength=Strength.BETTER)
@@ -51,6 +52,7 @@ def test_strength_flag_and_comment_are_stored_as_given(scene: Scene) -> None:
     ],
 )
 def test_what_cannot_be_said_is_refused(scene: Scene, side: Any, more: dict[str, Any]) -> None:
+    scene.rule(strengths=True)
     scene.ask()
     with pytest.raises(Invalid):
         scene.submit(scene.next(scene.person("ada"))[0], side, **more)
@@ -58,11 +60,24 @@ def test_what_cannot_be_said_is_refused(scene: Scene, side: Any, more: dict[str,
 
 
 def test_a_retry_must_say_the_same(scene: Scene) -> None:
+    scene.rule(strengths=True)
     scene.ask()
     (pair,) = scene.next(scene.person("ada"))
     scene.submit(pair, "left", key="k", strength=Strength.MUCH_BETTER)
     with pytest.raises(Conflict, match="submission key"):
         scene.submit(pair, "left", key="k", strength=Strength.BETTER)
+
+
+def test_a_strength_that_the_run_does_not_ask_for_is_refused(scene: Scene) -> None:
+    scene.ask()
+    ada = scene.person("ada")
+    (pair,) = scene.next(ada)
+    with pytest.raises(Conflict, match="this run asks for no strength"):
+        scene.submit(pair, "left", strength=Strength.BETTER)
+    row = scene.submit(pair, "left").id
+    with pytest.raises(Conflict, match="this run asks for no strength"):
+        correct(scene, ada, row, "right", "c", strength=Strength.BETTER)
+    assert scene.total(Preference) == 1
 
 
 def test_a_correction_is_a_new_row_that_replaces(scene: Scene) -> None:
