@@ -37,6 +37,6 @@ ARG TORCH_INDEX=""
 RUN --mount=type=bind,source=constraints.txt,target=/tmp/constraints.txt \
     --mount=type=bind,from=wheel,source=/wheel,target=/tmp/wheel \
     python -m pip install --no-cache-dir --constraint /tmp/constraints.txt ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch \
-    && python -m pip install --no-cache-dir --constraint /tmp/constraints.txt "$(echo /tmp/wheel/*.whl)[postgres]"
+    && python -m pip install --no-cache-dir --constraint /tmp/constraints.txt "$(echo /tmp/wheel/*.whl)[postgres,s3]"
 USER clipwise
 CMD ["work"]

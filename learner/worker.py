@@ -52,6 +52,7 @@ def work(workplace: Workplace, first: str | None = None) -> NoReturn:
                 name
             )
             first = None
+            note_alive(workplace)
             if records is None:
                 time.sleep(IDLE_SECONDS)
                 continue
@@ -62,6 +63,12 @@ def work(workplace: Workplace, first: str | None = None) -> NoReturn:
         except RecordsError as error:
             log.error("the database or the artifacts fail; trying again", reason=str(error))
             time.sleep(FAILED_SECONDS)
+
+
+def note_alive(workplace: Workplace) -> None:
+    """Touch the file by which others see that this worker is alive, where one is set."""
+    if (file := workplace.settings.alive_file) is not None:
+        file.touch()
 
 
 def train(
@@ -139,6 +146,7 @@ class Heartbeat:
         try:
             while not self._ended.wait(HEARTBEAT_SECONDS):
                 self._obey(self._records.heartbeat(self._control.activity))
+                note_alive(self._records.workplace)
         except Exception as error:
             # The boundary of the thread. Without a heartbeat another worker will take the run,
             # so whatever the reason, this one must not train on.

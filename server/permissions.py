@@ -44,6 +44,7 @@ ACCOUNTS = Rule(Role.ADMIN)
 
 RULES: Mapping[str, Rule] = {
     "GET /healthz": EVERYBODY,
+    "GET /readyz": EVERYBODY,
     "GET /login": EVERYBODY,
     "POST /login": EVERYBODY,
     "GET /join": EVERYBODY,

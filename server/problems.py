@@ -27,7 +27,7 @@ class Problem(BaseModel):
 
 def wants_json(request: Request) -> bool:
     """Programs get JSON: everything under /api, and callers that ask for it."""
-    if request.url.path.startswith("/api/") or request.url.path == "/healthz":
+    if request.url.path.startswith("/api/") or request.url.path in ("/healthz", "/readyz"):
         return True
     accept = request.headers.get("accept", "")
     return "application/json" in accept and "text/html" not in accept

@@ -50,6 +50,9 @@ class Settings(BaseSettings):
         "127.0.0.1",
         description="address of a learner's games for the server; 0.0.0.0 = its host's name",
     )
+    alive_file: Path | None = Field(
+        None, description="a learner touches it every few seconds while it reaches the database"
+    )
     workers: int = Field(1, ge=1, le=64, description="server processes behind the one port")
     session_idle_hours: float = Field(
         24.0, gt=0, le=8_760, description="an unused login ends after this"

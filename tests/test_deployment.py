@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,17 +17,20 @@ from typing import Any
 import pytest
 import yaml
 from sqlalchemy import String, func, make_url, select
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from cli.backup import NAMES, NotCopied, backup
 from server.artifacts import Artifacts
 from server.credentials import AuditEvent
 from server.database import Database, check_version
 from server.models import Base, Query, Segment
+from server.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-SERVICES: dict[str, Any] = yaml.safe_load(COMPOSE)["services"]
+WHOLE: dict[str, Any] = yaml.safe_load(COMPOSE)
+SERVICES: dict[str, Any] = WHOLE["services"]
 OURS = ("migrate", "server", "learner")
 SECRETS = {
     "POSTGRES_PASSWORD": "0123456789abcdef",
@@ -46,7 +51,10 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_secrets_come_from_the_environment_and_have_no_default() -> None:
     asked = dict(re.findall(r"\$\{(\w+)(:[-?])", COMPOSE))
     assert {name for name, how in asked.items() if how == ":?"} == set(SECRETS)
-    assert {name for name, how in asked.items() if how == ":-"} == {"CLIPWISE_PORT"}
+    assert {name for name, how in asked.items() if how == ":-"} == {
+        "CLIPWISE_PORT",
+        "CLIPWISE_SUBNET",
+    }
     assert len(re.findall(r"\$\{", COMPOSE)) == len(re.findall(r"\$\{\w+:[-?]", COMPOSE))
 
 
@@ -56,7 +64,8 @@ def test_the_parts_start_in_order_and_are_watched() -> None:
     assert waits["migrate"] == {"database": {"condition": "service_healthy"}}
     for name in ("server", "learner"):
         assert waits[name] == {"migrate": {"condition": "service_completed_successfully"}}
-    assert all("healthcheck" in SERVICES[name] for name in ("database", "server"))
+    assert all("healthcheck" in SERVICES[name] for name in ("database", "server", "learner"))
+    assert "/readyz" in SERVICES["server"]["healthcheck"]["test"][-1]
     assert SERVICES["migrate"]["restart"] == "no"
     for name in OURS:
         service = SERVICES[name]
@@ -65,6 +74,73 @@ def test_the_parts_start_in_order_and_are_watched() -> None:
         assert service["volumes"] == ["clipwise:/var/lib/clipwise"]
         assert service["build"]["target"] in ("server", "learner")
     assert SERVICES["server"]["ports"] == ["127.0.0.1:${CLIPWISE_PORT:-8000}:8000"]
+
+
+def filled_in(text: str, given: dict[str, str]) -> str:
+    """The file as compose reads it: with values for its variables."""
+
+    def value(found: re.Match[str]) -> str:
+        name, how, rest = found.groups()
+        if how == ":?" and not given.get(name):
+            raise LookupError(f"{name}: {rest}")
+        return given.get(name) or rest
+
+    whole = re.sub(r"\$\{(\w+)(:[-?])([^}]*)\}", value, text)
+    assert "$" not in whole
+    return whole
+
+
+@pytest.mark.parametrize("without", [None, *SECRETS])
+def test_the_file_is_whole_and_asks_for_each_secret(without: str | None) -> None:
+    given = {name: value for name, value in SECRETS.items() if name != without}
+    if without is not None:
+        with pytest.raises(LookupError, match=without):
+            filled_in(COMPOSE, given)
+        return
+    whole = yaml.safe_load(filled_in(COMPOSE, given))
+    services = whole["services"]
+    assert set(whole) <= {"name", "services", "volumes", "networks"} | {
+        key for key in whole if key.startswith("x-")
+    }
+    for service in services.values():
+        assert set(service.get("depends_on", {})) <= set(services)
+        assert {line.split(":")[0] for line in service.get("volumes", [])} <= set(whole["volumes"])
+        assert set(service.get("networks", {"default": None})) <= set(whole["networks"])
+        assert ("image" in service) >= ("build" not in service)
+        assert all(isinstance(value, str) for value in service["environment"].values())
+        names = [name for name in service["environment"] if name.startswith("CLIPWISE_")]
+        assert {name.removeprefix("CLIPWISE_").lower() for name in names} <= set(
+            Settings.model_fields
+        )
+    for name in ("server", "learner"):
+        assert services[name]["environment"]["CLIPWISE_SECRET"] == SECRETS["CLIPWISE_SECRET"]
+
+
+@pytest.mark.parametrize(
+    ("peer", "said", "believed"),
+    [
+        ("172.31.251.1", "203.0.113.9, 198.51.100.7", "198.51.100.7"),  # the proxy appends
+        ("172.31.251.1", "198.51.100.7", "198.51.100.7"),
+        ("198.51.100.7", "203.0.113.9", "198.51.100.7"),
+    ],
+)
+def test_callers_cannot_choose_their_address(peer: str, said: str, believed: str) -> None:
+    whole = yaml.safe_load(filled_in(COMPOSE, SECRETS))
+    proxies = whole["services"]["server"]["environment"]["CLIPWISE_PROXIES"]
+    assert [proxies] == [one["subnet"] for one in whole["networks"]["default"]["ipam"]["config"]]
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["client"][0])
+
+    scope = {
+        "type": "http",
+        "scheme": "http",
+        "client": (peer, 5000),
+        "headers": [(b"x-forwarded-for", said.encode())],
+    }
+    asyncio.run(ProxyHeadersMiddleware(app, trusted_hosts=proxies)(scope, None, None))
+    assert seen == [believed]
 
 
 @pytest.mark.parametrize("without", [None, *SECRETS])
@@ -140,6 +216,10 @@ sys.meta_path.insert(0, Guard())
 import cli.main, cli.migrate, cli.serve, cli.token, cli.user, cli.backup, psycopg
 from server.app import create_app
 create_app()
+from fsspec import get_filesystem_class
+from server import answer_files
+answer_files._arrow()
+get_filesystem_class("s3")
 """
 
 
@@ -187,7 +267,11 @@ def deployed(empty_url: str, command: Any, monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
-def test_the_commands_of_the_compose_file_work_on_postgresql(deployed: Any) -> None:
+def test_the_commands_of_the_compose_file_work_on_postgresql(
+    deployed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive = deployed.settings.var.parent / "alive"
+    monkeypatch.setenv("CLIPWISE_ALIVE_FILE", str(alive))
     learner = deployed.start(*SERVICES["learner"]["command"])
     server = deployed.start(*SERVICES["server"]["command"])
     deployed.wait_until_served()
@@ -195,6 +279,12 @@ def test_the_commands_of_the_compose_file_work_on_postgresql(deployed: Any) -> N
     here = program.replace("127.0.0.1:8000", f"127.0.0.1:{deployed.settings.port}")
     assert here != program
     assert subprocess.run([sys.executable, "-c", here], check=False).returncode == 0
+    watching = SERVICES["learner"]["healthcheck"]["test"][-1].replace("/tmp/alive", str(alive))
+    look = [sys.executable, "-c", watching]
+    deployed.wait_for(alive.exists)
+    assert subprocess.run(look, check=False).returncode == 0
+    os.utime(alive, (time.time() - 3600,) * 2)  # it touches it again
+    deployed.wait_for(lambda: subprocess.run(look, check=False).returncode == 0)
     token = deployed.run("token", "create", "Ada", "--scopes", "read").stdout.strip()
     curl = ["curl", "--silent", "--fail", "--header", f"Authorization: Bearer {token}"]
     runs = subprocess.run(

@@ -36,7 +36,7 @@ LOCAL = {
 }
 TEAM = {"/label", "/login", "/join", "/account", "/people/accounts", "/people/audit"}
 ELSEWHERE = {"/label/{run}"}  # tests/browser/test_label_access.py
-NO_PAGES = ("/api/", "/media/", "/healthz")
+NO_PAGES = ("/api/", "/media/", "/healthz", "/readyz")
 NO_PAGE_ENDINGS = (".csv", "/events")
 
 

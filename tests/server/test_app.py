@@ -5,12 +5,15 @@ import sys
 import threading
 import time
 import urllib.request
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
+from sqlalchemy import make_url
 
 from server.app import Server, create_app
 from server.errors import DatabaseVersionError, SettingsError
@@ -123,6 +126,27 @@ def test_health_answers_while_every_worker_thread_is_busy(client: TestClient) ->
         free.set()
         for thread in threads:
             thread.join()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_without_its_database_the_server_is_there_but_not_ready(
+    database_url: str, tmp_path: Path
+) -> None:
+    settings = Settings(var=tmp_path, database_url=database_url)
+    url = make_url(database_url)
+    server = url.set(database="postgres").render_as_string(hide_password=False)
+    app = create_app(settings)
+    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+        assert client.get("/readyz").json() == {"status": "ok"}
+        with psycopg.connect(server, autocommit=True) as admin:
+            admin.execute(f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS false")
+            admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                [url.database],
+            )
+        refused = client.get("/readyz")
+        assert (refused.status_code, refused.json()["status"]) == (503, 503)
+        assert client.get("/healthz").status_code == 200
 
 
 def test_static_files_are_kept_for_a_year_under_a_versioned_address(client: TestClient) -> None:

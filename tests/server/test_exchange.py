@@ -127,3 +127,4 @@ def test_the_page_leads_to_all_of_them(answered: Any) -> None:
     for kind in Kind:
         assert f"{ANSWERS}?format={kind}" in page
     assert "/api/v1/runs/coinrun/clips.zip" in page
+    assert "for a formula: import that column as text" in page
