@@ -35,6 +35,9 @@ LOOK_EVERY = 0.5
 ARRIVAL_SECONDS = 15.0
 """How long a game waits for its player."""
 
+MOST_LINES = 100
+"""Read between two frames: a caller that never stops sending must not stop the game."""
+
 log = structlog.get_logger()
 
 
@@ -129,8 +132,10 @@ class Line:
         connection.settimeout(plays.LONGEST.total_seconds())
 
     def keys(self) -> frozenset[str]:
-        """What is held down, after all that has come in."""
-        while self._ready.select(0) or b"\n" in self._read:
+        """What is held down, after what has come in: as much as a player can say in a tick."""
+        for _ in range(MOST_LINES):
+            if not (b"\n" in self._read or self._ready.select(0)):
+                break
             self._hear()
         return self._held
 

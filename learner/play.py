@@ -72,7 +72,6 @@ class Player:
         environments: one, made with `people_view=True`.
         keys: what is held down.
         show: given each frame as JPEG.
-        clock, wait: seconds that only grow, and how to let them pass.
     """
 
     def __init__(

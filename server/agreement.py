@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,6 +59,7 @@ def krippendorff_alpha(
     level: Level = "nominal",
     *,
     rng: np.random.Generator,
+    clusters: ArrayLike | None = None,
     resamples: int = 1000,
     confidence: float = 0.95,
 ) -> Agreement:
@@ -72,21 +73,25 @@ def krippendorff_alpha(
         level: nominal takes any two different values as equally far apart, ordinal by the ratings
             that lie between them, interval by their difference.
         rng: source of the resamples.
-        resamples: how many times items are drawn with replacement.
+        clusters: (items,) items of one number stand or fall together, such as one rating beside
+            each of several others: they are drawn as one; None = each item by itself.
+        resamples: how many times clusters are drawn with replacement.
         confidence: of the interval.
     """
     table = np.asarray(counts, dtype=np.float64)
     assert table.shape[1:] == (len(values),), (table.shape, len(values))
-    table = table[table.sum(axis=1) >= 2]
-    n = len(table)
+    rated = table.sum(axis=1) >= 2
+    n = int(rated.sum())
     if n == 0:
         return Agreement(float("nan"), float("nan"), float("nan"), 0)
-    # Items rated alike are one: few are left of thousands, and the resamples cost next to nothing.
-    table, often = np.unique(table, axis=0, return_counts=True)
-    each = _coincidences(table)
+    each = _coincidences(table[rated])
+    if clusters is not None:
+        each = _summed(each, np.asarray(clusters)[rated])
+    # What is rated alike is one: few are left of thousands, and the resamples cost next to nothing.
+    each, often = np.unique(each, axis=0, return_counts=True)
     whole = np.tensordot(often.astype(np.float64), each, axes=1)
     value = _alpha(whole[np.newaxis], np.asarray(values, np.float64), level)[0]
-    weights = rng.multinomial(n, often / n, size=resamples)
+    weights = rng.multinomial(often.sum(), often / often.sum(), size=resamples)
     drawn = np.tensordot(weights.astype(np.float64), each, axes=1)
     resampled = _alpha(drawn, np.asarray(values, np.float64), level)
     low, high = _interval(resampled, confidence)
@@ -144,6 +149,14 @@ def _coincidences(table: Floats) -> Floats:
     pairs[:, diagonal, diagonal] -= table
     weighted: Floats = pairs / (table.sum(axis=1) - 1.0)[:, None, None]
     return weighted
+
+
+def _summed(each: Floats, clusters: NDArray[Any]) -> Floats:
+    """The coincidences of each cluster's items together: (clusters, v, v)."""
+    names, place = np.unique(clusters, return_inverse=True)
+    sums = np.zeros((len(names), *each.shape[1:]))
+    np.add.at(sums, place, each)
+    return sums
 
 
 def _alpha(coincidences: Floats, values: Floats, level: Level) -> Floats:

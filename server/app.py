@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version as package_version
 from types import FrameType
 
@@ -51,6 +52,12 @@ BODY_LIMIT = 64_000
 IMPORTS = re.compile(r"/api/v1/runs/[^/]+/preferences")
 FILE_LIMIT = 64_000_000
 """Bytes of an imported file: about 100,000 answers; the command takes larger ones."""
+ROUTERS = (
+    *(module.router for module in (api, answers, checks, exchange, media)),
+    *(module.router for module in (label, login, account, accounts, people, play, queries, runs)),
+    *(rankings.api, rankings.router, exchange.pages),
+)
+"""What is served, in the order in which it is looked through; each call is authorised."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -63,29 +70,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     check_settings(settings)
     stop = asyncio.Event()
     version = asset_version()
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        database = Database(settings.database_url)
-        database.check_version()
-        person_id = open_doors(settings, database)
-        yield State(
-            site=Site(
-                settings=settings,
-                database=database,
-                artifacts=Artifacts(settings.artifacts_url),
-                templates=make_templates(version),
-                stop=stop,
-                local_person_id=person_id,
-            )
-        )
-        stop.set()
-        database.close()
-
     app = FastAPI(
         title="Clipwise",
         version=package_version("clipwise"),
-        lifespan=lifespan,
+        lifespan=partial(_lifespan, settings=settings, stop=stop, version=version),
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
@@ -99,14 +87,32 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.stop = stop
     install(app)
     app.include_router(health.router)
-    pages = (label, login, account, accounts, people, play, queries, runs)
-    for routes in (api, answers, checks, exchange, media, *pages):
-        app.include_router(routes.router, dependencies=[Depends(authorise)])
-    for more in (rankings.api, rankings.router):
-        app.include_router(more, dependencies=[Depends(authorise)])
-    app.include_router(exchange.pages, dependencies=[Depends(authorise)])
+    for router in ROUTERS:
+        app.include_router(router, dependencies=[Depends(authorise)])
     app.mount(f"/static/{version}", VersionedFiles(directory=WEB / "static"), name="static")
     return app
+
+
+@asynccontextmanager
+async def _lifespan(
+    _: FastAPI, *, settings: Settings, stop: asyncio.Event, version: str
+) -> AsyncIterator[State]:
+    """Open everything, and close it when the server ends."""
+    database = Database(settings.database_url)
+    database.check_version()
+    person_id = open_doors(settings, database)
+    yield State(
+        site=Site(
+            settings=settings,
+            database=database,
+            artifacts=Artifacts(settings.artifacts_url),
+            templates=make_templates(version),
+            stop=stop,
+            local_person_id=person_id,
+        )
+    )
+    stop.set()
+    database.close()
 
 
 def check_settings(settings: Settings) -> None:

@@ -114,47 +114,55 @@ def read_notebook(given: Sequence[Judgement], excluded: Collection[int]) -> Note
     own: dict[int, list[Judgement]] = defaultdict(list)
     for one in given:
         own[one.teacher_id].append(one)
+    queries: dict[int, list[int]] = defaultdict(list)
+    for query, answers in answered.items():
+        for teacher in answers:
+            queries[teacher].append(query)
     trusted = [
         [answer for teacher, answer in answers.items() if teacher not in excluded]
         for answers in answered.values()
     ]
     return Notebook(
         notes={
-            teacher: _notes(rows, _beside(answered, teacher, excluded))
+            teacher: _notes(
+                rows, _with_others({n: answered[n] for n in queries[teacher]}, teacher, excluded)
+            )
             for teacher, rows in own.items()
         },
         crowd=_concord(trusted),
     )
 
 
-def _beside(
+def _with_others(
     answered: Mapping[int, Mapping[int, Answer]], teacher: int, excluded: Collection[int]
-) -> list[list[Answer]]:
-    """A person's answers, each beside one other person's to the same pair."""
-    return [
-        [answers[teacher], answer]
-        for answers in answered.values()
-        if teacher in answers
+) -> Concord:
+    """How a person's answers agree with each other person's to the same pairs."""
+    beside = [
+        (query, [answers[teacher], answer])
+        for query, answers in answered.items()
         for other, answer in answers.items()
         if other != teacher and other not in excluded
     ]
+    return _concord([pair for _, pair in beside], [query for query, _ in beside])
 
 
-def _concord(items: Sequence[Sequence[Answer]]) -> Concord:
+def _concord(items: Sequence[Sequence[Answer]], clusters: Sequence[int] | None = None) -> Concord:
     counts = np.zeros((len(items), len(VALUES)), dtype=np.int64)
     for row, answers in zip(counts, items, strict=True):
         for answer in answers:
             row[_PLACES[answer]] += 1
     rng = np.random.default_rng(0)  # equal answers, equal interval
     values = list(VALUES.values())
-    alpha = krippendorff_alpha(counts, values, "interval", rng=rng, resamples=RESAMPLES)
+    alpha = krippendorff_alpha(
+        counts, values, "interval", rng=rng, clusters=clusters, resamples=RESAMPLES
+    )
     raw = raw_agreement(counts)
     return Concord(
         alpha=None if math.isnan(alpha.value) else alpha, raw=None if math.isnan(raw) else raw
     )
 
 
-def _notes(rows: Sequence[Judgement], beside: list[list[Answer]]) -> Notes:
+def _notes(rows: Sequence[Judgement], others: Concord) -> Notes:
     seconds = [row.seconds for row in rows if row.seconds is not None]
     first = {row.query_id: row.answer for row in rows if row.purpose in _FIRST}
     golden = [row for row in rows if row.purpose is Purpose.GOLD and row.gold is not None]
@@ -169,7 +177,7 @@ def _notes(rows: Sequence[Judgement], beside: list[list[Answer]]) -> Notes:
         labels=sum(row.purpose is Purpose.ORDINARY for row in rows),
         median_seconds=statistics.median(seconds) if seconds else None,
         per_minute=_rate([row.created_at for row in rows]),
-        others=_concord(beside),
+        others=others,
         gold=Share(sum(row.answer is row.gold for row in golden), len(golden)),
         repeats=Share(sum(row.answer is first[row.query_id] for row in again), len(again)),
         left=Share(sum(sided), len(sided)),

@@ -65,6 +65,7 @@ RULES: Mapping[str, Rule] = {
     "GET /people": WATCH,
     "GET /people/{person}": WATCH,
     "POST /people/{person}/exclusion": PAGES_THAT_STEER,
+    "POST /people/{person}/pause": PAGES_THAT_STEER,
     "GET /label": OWN,
     "GET /label/{run}": OWN,
     "GET /media/assignments/{assignment}/{side}.mp4": LABEL,

@@ -95,6 +95,23 @@ def read_roster(s: Session, *, run: Run) -> Roster:
     return Roster(entries, book.crowd)
 
 
+def pause(s: Session, *, run: Run, person_id: int, paused: bool, by_id: int, now: datetime) -> None:
+    """Give somebody no more pairs of a run, or let them go on, and note who did it.
+
+    Whoever goes on has their gold answers counted afresh.
+
+    Raises:
+        NotFound: no such person.
+    """
+    if paused:
+        gold.pause(s, run_id=run.id, person_id=person_id, now=now)
+    else:
+        gold.unpause(s, run_id=run.id, person_id=person_id)
+    name = s.get_one(Person, person_id).name
+    action = "pause labeller" if paused else "let labeller go on"
+    audit.note(s, person_id=by_id, action=action, subject=f"{run.name}: {name}", now=now)
+
+
 def exclude(
     s: Session, *, run: Run, person_id: int, excluded: bool, by_id: int, now: datetime
 ) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter
 
 from server.models import Answer
-from server.roster import Entry, exclude, read_roster
+from server.roster import Entry, exclude, pause, read_roster
 from server.routes.api import ABSENT, CLASH, REFUSALS
 from server.schemas import (
     AgreementOut,
@@ -20,7 +20,7 @@ from server.schemas import (
     RunName,
 )
 from server.site import SiteDep, VisitorDep
-from server.store import audit, gold, runs
+from server.store import gold, runs
 
 router = APIRouter(prefix="/api/v1", tags=["checks"], responses=REFUSALS)
 
@@ -77,19 +77,14 @@ def set_labeller(
     site: SiteDep, visitor: VisitorDep, run: RunName, person: Id, body: LabellerIn
 ) -> None:
     """Pause somebody's labelling of a run, or let them go on with their gold score afresh."""
-    now = datetime.now(UTC)
     with site.database.write() as session:
-        row = runs.get_run(session, name=run)
-        if body.paused:
-            gold.pause(session, run_id=row.id, person_id=person, now=now)
-        else:
-            gold.unpause(session, run_id=row.id, person_id=person)
-        audit.note(
+        pause(
             session,
-            person_id=visitor.person_id,
-            action="pause labeller" if body.paused else "let labeller go on",
-            subject=f"{run}: person {person}",
-            now=now,
+            run=runs.get_run(session, name=run),
+            person_id=person,
+            paused=body.paused,
+            by_id=visitor.person_id,
+            now=datetime.now(UTC),
         )
 
 

@@ -113,6 +113,8 @@ def export_page(request: Request, site: SiteDep, name: str) -> Response:
 
 
 def _take_in(site: Site, name: str, file: BinaryIO, kind: Kind, person_id: int) -> int:
+    with site.database.read() as s:
+        runs.get_run(s, name=name)  # else there is nothing to read the file for
     parsed = parse(file, kind)  # before the transaction: others wait to write
     now = datetime.now(UTC)
     with site.database.write() as s:

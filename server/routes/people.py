@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from server.errors import NotFound
 from server.models import Run
 from server.pages import render
-from server.roster import exclude, read_roster
+from server.roster import exclude, pause, read_roster
 from server.schemas import Id
 from server.site import SiteDep, VisitorDep
 from server.store import judgements, runs
@@ -70,8 +70,36 @@ def change_exclusion(
             by_id=visitor.person_id,
             now=datetime.now(UTC),
         )
+    return _anew(person, row.name, alone=alone)
+
+
+@router.post("/{person}/pause")
+def change_pause(
+    site: SiteDep,
+    visitor: VisitorDep,
+    person: Id,
+    run: Annotated[str, Form(max_length=80)],
+    paused: Annotated[bool, Form()],
+    alone: Annotated[bool, Form()] = False,
+) -> Response:
+    """Give somebody no more pairs of a run, or let them go on; then show the page anew."""
+    with site.database.write() as s:
+        row = runs.get_run(s, name=run)
+        pause(
+            s,
+            run=row,
+            person_id=person,
+            paused=paused,
+            by_id=visitor.person_id,
+            now=datetime.now(UTC),
+        )
+    return _anew(person, row.name, alone=alone)
+
+
+def _anew(person: int, run: str, *, alone: bool) -> Response:
+    """The page of that person if it was `alone` on it, else that of all."""
     page = f"/people/{person}" if alone else "/people"
-    return RedirectResponse(f"{page}?run={row.name}", status_code=303)
+    return RedirectResponse(f"{page}?run={run}", status_code=303)
 
 
 def _run(s: Session, name: str | None) -> Run | None:

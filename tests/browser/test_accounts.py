@@ -14,13 +14,16 @@ from sqlalchemy import func, select, update
 
 from server.app import create_app
 from server.credentials import LoginSession
-from server.models import Person, Preference, Role
+from server.models import Assignment, Person, Preference, Role
 from server.passwords import hash_password
 from server.store import accounts
 
 pytestmark = pytest.mark.browser
 
 PASSWORD = "correct horse battery"
+SHOWN = """() => [...document.querySelectorAll(".stage video")]
+    .map((video) => Number(video.src.match(/assignments\\/(\\d+)/)?.[1]))
+    .filter((pair) => pair > 0)"""
 
 
 @pytest.fixture
@@ -39,6 +42,18 @@ def site(workplace: Any, start_server: Any) -> Iterator[str]:
             )
     with start_server(create_app(settings)) as address:
         yield address
+
+
+def label_all(pages: dict[str, Page], seen: dict[str, set[int]], most: int) -> None:
+    """Let everybody answer whatever they see, at once, until nobody sees a pair."""
+    for _ in range(most):
+        buttons = [page.locator('[data-side="left"]') for page in pages.values()]
+        for page, button in zip(pages.values(), buttons, strict=True):
+            if button.is_enabled():
+                page.keyboard.press("ArrowLeft")
+        for name, page in pages.items():
+            seen[name] |= set(page.evaluate(SHOWN))
+        page.wait_for_timeout(100)
 
 
 def log_in(page: Page, name: str, password: str = PASSWORD) -> None:
@@ -214,3 +229,35 @@ def test_a_name_with_markup_that_came_in_otherwise_is_only_text(
     page.goto("/people/audit")
     expect(page.get_by_role("row", name="deactivated")).to_contain_text("<img src=x")
     assert page.locator("img").count() == 0
+
+
+def test_two_people_label_at_once_and_never_hold_one_pair(
+    new_page: Any, site: str, workplace: Any
+) -> None:
+    asked = workplace.ask(3)
+    pages: dict[str, Page] = {name: new_page() for name in ("Ada", "Ben")}
+    for name, page in pages.items():
+        page.goto("/login?next=/label/coinrun")
+        log_in(page, name)
+        page.keyboard.press("Escape")
+    seen: dict[str, set[int]] = {name: set() for name in pages}
+    for name, page in pages.items():
+        shows_pair(page)
+        seen[name] |= set(page.evaluate(SHOWN))
+    label_all(pages, seen, most=30)
+    assert answers(workplace) == 3
+    for page in pages.values():
+        expect(page.locator("[data-waiting]")).to_be_visible()
+    with workplace.database.read() as s:
+        given = s.execute(
+            select(Assignment.id, Assignment.query_id, Person.name).join(
+                Person, Person.id == Assignment.person_id
+            )
+        ).all()
+        answered = s.scalars(select(Preference.query_id).order_by(Preference.query_id)).all()
+    assert answered == asked
+    holders = {query: {name for _, of, name in given if of == query} for query in asked}
+    assert [len(names) for names in holders.values()] == [1, 1, 1]
+    assert set.union(*holders.values()) == set(pages)  # both had some
+    for name, pairs in seen.items():
+        assert pairs == {pair for pair, _, whose in given if whose == name}

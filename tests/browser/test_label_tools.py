@@ -187,6 +187,38 @@ def test_practice_tells_whether_it_was_right_before_the_first_real_pair(
     ]
 
 
+def test_practice_goes_on_after_a_lost_reply_and_another_answer(
+    page: Page, workplace: Any, watch: Any
+) -> None:
+    watch.expected = ("net::ERR_", "409")
+    rule(workplace, practice=1, gold_share=0.0)
+    mark_gold(workplace, workplace.ask(1))
+    workplace.ask(2)
+    pair = open_label(page)
+    lost: list[str] = []
+
+    def lose_first_reply(route: Any) -> None:
+        if lost:
+            route.continue_()
+            return
+        lost.append(route.request.url)
+        route.fetch()  # the server stores it
+        route.abort()  # the browser never hears of it
+
+    page.route("**/answer", lose_first_reply)
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("[data-line]")).to_have_text("Practice needs the server; answer again.")
+    with page.expect_response(lambda reply: reply.url.endswith("/answer")) as reply:
+        page.keyboard.press("ArrowRight")
+    assert reply.value.status == 409
+    pair = other_pair(page, pair)
+    page.keyboard.press("ArrowLeft")
+    other_pair(page, pair)
+    stored = wait_for_rows(page, workplace, 2)
+    assert [row.purpose for row in stored] == [Purpose.PRACTICE, Purpose.ORDINARY]
+    assert side(stored[0]) == "left"
+
+
 def test_skipping_shows_another_pair_and_stores_no_answer(page: Page, workplace: Any) -> None:
     rule(workplace, skip="others")
     workplace.ask(3)

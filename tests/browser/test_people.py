@@ -49,6 +49,30 @@ def test_somebodys_answers_are_excluded_with_one_click_and_taken_in_again(
     expect(page.locator(".person-head .state")).to_contain_text("excluded")
 
 
+def test_somebody_who_is_paused_is_let_go_on_with_one_click(page: Page, workplace: Any) -> None:
+    (known,) = workplace.ask(1)
+    desk = page.request.post("/api/v1/runs/coinrun/assignments", data={"count": 1}).json()
+    page.request.put(f"/api/v1/runs/coinrun/queries/{known}/gold", data={"answer": "tie"})
+    body = {"side": "left", "submission_key": "a-wrong-one"}
+    page.request.post(f"/api/v1/assignments/{desk['assignments'][0]['id']}/answer", data=body)
+    workplace.ask(2)
+    page.goto("/people")
+    row = page.get_by_role("row", name="local")
+    expect(row).to_contain_text("gold 0 / 1")
+    row.get_by_role("button", name="pause local").click()
+    expect(row.get_by_role("rowheader")).to_contain_text("paused")
+    waiting = page.request.post("/api/v1/runs/coinrun/assignments").json()["waiting"]
+    assert "paused for you" in waiting
+    row.get_by_role("link", name="local").click()
+    head = page.locator(".person-head")
+    expect(head).to_contain_text("gold 0 / 1")
+    page.get_by_role("button", name="let local go on").press("Enter")
+    expect(page.get_by_role("button", name="pause local")).to_be_focused()
+    expect(head.locator(".state")).to_have_count(0)
+    expect(head).not_to_contain_text("gold")  # counted afresh
+    assert page.request.post("/api/v1/runs/coinrun/assignments").json()["assignments"]
+
+
 def test_it_works_without_scripts(new_page: Any, workplace: Any) -> None:
     workplace.ask(1)
     page = new_page(java_script_enabled=False)
@@ -56,6 +80,8 @@ def test_it_works_without_scripts(new_page: Any, workplace: Any) -> None:
     page.goto("/people")
     page.get_by_role("button", name="exclude").click()
     expect(page.get_by_role("row", name="local")).to_contain_text("excluded")
+    page.get_by_role("button", name="pause").click()
+    expect(page.get_by_role("row", name="local")).to_contain_text("paused")
 
 
 def test_a_flagged_pair_is_found_seen_and_made_gold(page: Page, workplace: Any) -> None:

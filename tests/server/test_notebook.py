@@ -61,6 +61,17 @@ def test_agreement_is_with_each_other_person_over_the_same_pairs() -> None:
     assert found.others.alpha.low <= found.others.alpha.value <= found.others.alpha.high
 
 
+def test_many_others_who_agree_make_the_interval_no_narrower() -> None:
+    said, theirs = "abab" * 6 + "aabb", "abab" * 6 + "bbaa"
+    one = notes(answers(1, said) + answers(2, theirs)).others.alpha
+    given = [row for teacher in range(2, 22) for row in answers(teacher, theirs)]
+    many = notes(answers(1, said) + given).others.alpha
+    assert one is not None
+    assert many is not None
+    assert (one.n, many.n) == (28, 560)
+    assert many.high - many.low == pytest.approx(one.high - one.low, rel=0.1)
+
+
 def test_a_tie_is_half_a_disagreement_and_cannot_tell_is_none_at_all() -> None:
     tie = notes(answers(1, "aabb") + answers(2, "aabt")).others
     other = notes(answers(1, "aabb") + answers(2, "aaba")).others

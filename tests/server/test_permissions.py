@@ -49,6 +49,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PUT /api/v1/runs/{run}/labellers/{person}": {"json": {"paused": True}},
     "PUT /api/v1/runs/{run}/labellers/{person}/exclusion": {"json": {"excluded": True}},
     "POST /people/{person}/exclusion": {"data": {"run": "coinrun", "excluded": "true"}},
+    "POST /people/{person}/pause": {"data": {"run": "coinrun", "paused": "false"}},
     "POST /runs/{name}/queries/{query}/gold": {"data": {"answer": "a"}},
     "GET /runs/{name}/metrics.csv": {"params": {"names": "time/fps"}},
     "POST /people/accounts/{person}/role": {"data": {"role": "researcher"}},

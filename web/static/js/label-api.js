@@ -9,6 +9,11 @@ export class Refusal extends Error {
     super(message);
     this.status = status;
   }
+
+  // 401, 408 and 429 pass; any other refusal would be the same the next time.
+  get passes() {
+    return [401, 408, 429].includes(this.status);
+  }
 }
 
 const PATIENCE_MS = 10_000;

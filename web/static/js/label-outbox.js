@@ -59,8 +59,7 @@ export class Outbox extends EventTarget {
         : `/assignments/${assignment}/answer`;
       stored = await post(path, body);
     } catch (error) {
-      // 401, 408 and 429 pass; any other refusal would be the same the next time.
-      if (!(error instanceof Refusal) || [401, 408, 429].includes(error.status)) throw error;
+      if (!(error instanceof Refusal) || error.passes) throw error;
       refusal = error;
     }
     const key = body.submission_key;

@@ -1,7 +1,7 @@
 // The labelling page: takes pairs, shows one while the next one loads behind it, sends answers.
 
 import { AgentView } from "./label-agent.js";
-import { Offline, get, newKey, post } from "./label-api.js";
+import { Offline, Refusal, get, newKey, post } from "./label-api.js";
 import { Flag } from "./label-flag.js";
 import { History } from "./label-history.js";
 import { listen } from "./label-keys.js";
@@ -165,6 +165,8 @@ async function practise(pair, said) {
     queue = queue.filter((one) => one.id !== pair.id);
   } catch (error) {
     view.line(error instanceof Offline ? "Practice needs the server; answer again." : error.message);
+    // Judged already, its reply lost on the way, say: the same pair would be refused for ever.
+    if (error instanceof Refusal && !error.passes) queue = queue.filter(({ id }) => id !== pair.id);
   } finally {
     judging = false;
     arrange();
