@@ -1,17 +1,20 @@
 """What is live on a run's page, as server-sent events.
 
-One poller per watched run looks at the database once a second and hands what changed to everybody
-who watches it. No session is open between two looks. A stream ends after ten minutes (the
-browser comes back with the id of the last event it saw), and at once when the server stops.
+One poller per watched run looks at the database once a second, keeps what it has read, and hands
+what changed to everybody who watches; whoever joins is served from what is kept. No session is open
+between two looks. A stream ends after ten minutes (the browser comes back with the id of the last
+event it saw), and at once when the server stops.
 
-Events: `standing`, `labels`, `versions` and `videos` carry HTML; `metrics` carries
-`{"series": {name: [steps, values]}, "reset": bool}`, and its id says how far each curve is.
+Events: those of `PANELS` carry HTML; `metrics` carries `{"series": {name: [steps, values]},
+"reset": bool}`, and its id says how far each curve is; `marks` carries `{"marks": [[step, kind,
+text]], "reset": bool}`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
+import json
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,12 +25,23 @@ from fastapi.sse import ServerSentEvent
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from server.charts import CHART_NAMES
+from server.curves import (
+    CLOCK,
+    POINTS,
+    Cursor,
+    Curves,
+    Series,
+    advance,
+    beyond,
+    chunks,
+    read_cursor,
+    write_cursor,
+)
 from server.errors import ClipwiseError
 from server.models import Run
 from server.panels import Panels, is_alive, read_panels
 from server.site import Site
-from server.store import metrics
+from server.store.marks import Clock, Mark, read_marks
 from server.store.pulse import Pulse, pulse
 
 log = structlog.get_logger()
@@ -39,29 +53,44 @@ BACKLOG = 60
 """Updates that may wait for a slow reader before its stream is ended."""
 RATE_SECONDS = 15
 """The label rate changes by itself as time passes; it is looked at again this often."""
+GROUP = 8
+BATCH_SECONDS = 0.2
+"""At the beginning curves are read in groups and handed on this often, so that the first ones of a
+long run are drawn while others are still read."""
+MARKS = 400
+"""Marks in one event, at most: about 30 kB."""
 
-Series = dict[str, tuple[list[int], list[float]]]
-Cursor = dict[str, int]
+PANELS = ("standing", "labels", "versions", "videos", "happened")
 
 
 @dataclass(frozen=True)
 class Update:
-    """What changed: HTML by event name, and points that are new."""
+    """What changed: HTML by event name, points and marks that are new."""
 
-    fragments: Mapping[str, str]
-    series: Series
+    fragments: Mapping[str, str] = field(default_factory=dict)
+    series: Series = field(default_factory=dict)
+    marks: tuple[Mark, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.fragments or self.series)
+        return bool(self.fragments or self.series or self.marks)
 
 
 @dataclass
-class _Seen:
-    """What the poller has already handed on."""
+class _Known:
+    """What the poller has read and handed on; whoever joins begins with it."""
 
+    curves: Curves
     key: tuple[Pulse, bool, int] | None = None
     panels: Panels | None = None
-    cursor: Cursor = field(default_factory=dict)
+    fragments: dict[str, str] = field(default_factory=dict)
+    marks: tuple[Mark, ...] = ()
+    read: set[str] = field(default_factory=set)
+    """Curves that have been read at least once."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything has been read once."""
+        return len(self.read) == len(POINTS)
 
 
 class Feed:
@@ -71,14 +100,19 @@ class Feed:
         self.site = site
         self.run_id = run_id
         self.watchers: set[asyncio.Queue[Update | None]] = set()
+        self.known = _Known(Curves(run_id))
         self._task: asyncio.Task[None] | None = None
 
     @contextmanager
     def joined(self) -> Iterator[asyncio.Queue[Update | None]]:
-        """A queue of updates for as long as the context lasts; None is the end."""
+        """A queue of updates for as long as the context lasts; None is the end.
+
+        What is known already has to be asked of `known`, before the next await.
+        """
         queue: asyncio.Queue[Update | None] = asyncio.Queue()
         self.watchers.add(queue)
         if self._task is None or self._task.done():
+            self.known = _Known(Curves(self.run_id))
             self._task = asyncio.create_task(self._poll())
         try:
             yield queue
@@ -86,14 +120,15 @@ class Feed:
             self.watchers.discard(queue)
 
     async def _poll(self) -> None:
-        seen = _Seen()
         try:
             while self.watchers and not self.site.stop.is_set():
-                update = await run_in_threadpool(self._look, seen)
+                update = await run_in_threadpool(self._look)
                 if update is None:
                     return
                 if update:
                     self._hand_on(update)
+                if self.known.panels is not None and not self.known.whole:
+                    continue
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.site.stop.wait(), POLL_SECONDS)
         finally:
@@ -101,6 +136,10 @@ class Feed:
                 queue.put_nowait(None)
 
     def _hand_on(self, update: Update) -> None:
+        # Here and not in the look, which runs in a thread: who joins must see all or nothing of it.
+        self.known.fragments |= update.fragments
+        self.known.curves.take(update.series)
+        self.known.marks += update.marks
         for queue in list(self.watchers):
             if queue.qsize() >= BACKLOG:
                 self.watchers.discard(queue)
@@ -108,44 +147,57 @@ class Feed:
             else:
                 queue.put_nowait(update)
 
-    def _look(self, seen: _Seen) -> Update | None:
-        """Compare the database with what was seen; None if the run is gone."""
-        now = datetime.now(UTC)
+    def _look(self) -> Update | None:
+        """Compare the database with what is known; None if the run is gone."""
+        known, now = self.known, datetime.now(UTC)
         try:
             with self.site.database.read() as s:
                 found = pulse(s, run_id=self.run_id)
                 if found is None:
                     return None
+                if known.panels is not None and not known.whole:
+                    return Update(series=self._more(s))
                 key = (
                     found,
                     is_alive(found.heartbeat_at, now),
                     int(now.timestamp()) // RATE_SECONDS,
                 )
-                if key == seen.key:
-                    return Update({}, {})
-                update = self._read(s, seen, now)
-                seen.key = key
+                if key == known.key:
+                    return Update()
+                update = self._read(s, now)
+                known.key = key
                 return update
         except ClipwiseError as error:
             log.warning("event_stream_waits", run_id=self.run_id, reason=str(error))
-            return Update({}, {})
+            return Update()
 
-    def _read(self, s: Session, seen: _Seen, now: datetime) -> Update:
-        panels = read_panels(s, run=s.get_one(Run, self.run_id), now=now)
-        first = seen.panels is None
-        series = read_series(s, self.run_id, seen.cursor)
-        advance(seen.cursor, series)
+    def _more(self, s: Session) -> Series:
+        """The next few curves that have not been read at all."""
+        known, found = self.known, Series()
+        deadline = time.monotonic() + BATCH_SECONDS
+        while not known.whole and time.monotonic() < deadline:
+            names = [name for name in POINTS if name not in known.read][:GROUP]
+            known.read |= set(names)
+            found |= known.curves.read(s, names)
+        return found
+
+    def _read(self, s: Session, now: datetime) -> Update:
+        known = self.known
+        series = known.curves.read(s, known.read) if known.read else self._more(s)
+        clock = (known.curves.series | series).get(CLOCK, ([], []))
+        marks = read_marks(s, run_id=self.run_id, clock=Clock(*clock))
+        panels = read_panels(s, run=s.get_one(Run, self.run_id), now=now, marks=marks)
         fragments = {
             name: render_panel(self.site, name, panels)
             for name in PANELS
-            if seen.panels is None or getattr(panels, name) != getattr(seen.panels, name)
+            if known.panels is None or getattr(panels, name) != getattr(known.panels, name)
         }
-        seen.panels = panels
-        # Whoever joined before the first look has asked for its own beginning.
-        return Update(fragments, {} if first else series)
-
-
-PANELS = ("standing", "labels", "versions", "videos")
+        known.panels = panels
+        # A burst of labels is one mark while it grows; only what is new by its moment is sent.
+        there = {(mark.kind, mark.at) for mark in known.marks}
+        return Update(
+            fragments, series, tuple(mark for mark in marks if (mark.kind, mark.at) not in there)
+        )
 
 
 def render_panel(site: Site, name: str, panels: Panels) -> str:
@@ -154,62 +206,17 @@ def render_panel(site: Site, name: str, panels: Panels) -> str:
     return template.render({name: getattr(panels, name), "run_name": panels.standing.name})
 
 
-def read_series(s: Session, run_id: int, cursor: Cursor) -> Series:
-    """The points of every drawn curve beyond the cursor, thinned by the store where many."""
-    behind: dict[int | None, list[str]] = {}
-    for name in CHART_NAMES:
-        behind.setdefault(cursor.get(name), []).append(name)
-    found: Series = {}
-    for after_step, names in behind.items():
-        rows = metrics.series(s, run_id=run_id, names=names, after_step=after_step)
-        for name, points in rows.items():
-            if points:
-                found[name] = columns(points)
-    return found
-
-
-def columns(points: list[metrics.Point]) -> tuple[list[int], list[float]]:
-    """Points as two columns; six digits are more than a screen shows."""
-    return [step for step, _ in points], [float(f"{value:.6g}") for _, value in points]
-
-
-def advance(cursor: Cursor, series: Series) -> None:
-    """Move the cursor to the newest point of each series."""
-    for name, (steps, _) in series.items():
-        cursor[name] = max(steps[-1], cursor.get(name, -1))
-
-
-def beyond(cursor: Cursor, series: Series) -> Series:
-    """The part of each series that a reader at the cursor has not seen."""
-    found: Series = {}
-    for name, (steps, values) in series.items():
-        start = bisect_right(steps, cursor.get(name, -1))
-        if start < len(steps):
-            found[name] = (steps[start:], values[start:])
-    return found
-
-
-def write_cursor(cursor: Cursor) -> str:
-    """The cursor as an event id: one step per curve, in the order of the charts."""
-    return ".".join(str(cursor.get(name, "")) for name in CHART_NAMES)
-
-
-def read_cursor(text: str | None) -> Cursor | None:
-    """The cursor of an event id; None if there is none, or it is not one of ours."""
-    parts = (text or "").split(".")
-    if len(parts) != len(CHART_NAMES):
-        return None
-    if not all(part == "" or (part.isascii() and part.isdigit()) for part in parts):
-        return None
-    return {name: int(part) for name, part in zip(CHART_NAMES, parts, strict=True) if part}
-
-
 class Feeds:
     """The feeds of all runs that somebody watches."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
         self._feeds: dict[int, Feed] = {}
+
+    @property
+    def watchers(self) -> int:
+        """How many streams are open."""
+        return sum(len(feed.watchers) for feed in self._feeds.values())
 
     def of(self, run_id: int) -> Feed:
         """The run's feed."""
@@ -220,17 +227,16 @@ class Feeds:
 
 
 async def stream(feed: Feed, *, after: str | None, curves: bool) -> AsyncIterator[ServerSentEvent]:
-    """The events of one watcher: all panels first, then what changes."""
+    """The events of one watcher: what is known first, then what changes."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + LIFE_SECONDS
-    known = read_cursor(after)
-    cursor: Cursor = dict(known or {})
+    before = read_cursor(after)
+    reader = _Reader(dict(before or {}), curves, new=before is None)
     with feed.joined() as queue:
+        known = feed.known
+        first = Update(dict(known.fragments), known.curves.beyond(reader.cursor), known.marks)
         yield ServerSentEvent(retry=RETRY_MS, comment="hello")
-        first = await run_in_threadpool(_beginning, feed, cursor if curves else None)
-        if first is None:
-            return
-        for event in _events(first, cursor, reset=known is None, curves=curves):
+        for event in reader.events(first):
             yield event
         while (left := deadline - loop.time()) > 0:
             try:
@@ -239,32 +245,36 @@ async def stream(feed: Feed, *, after: str | None, curves: bool) -> AsyncIterato
                 return
             if update is None:
                 return
-            for event in _events(update, cursor, reset=False, curves=curves):
+            for event in reader.events(update):
                 yield event
 
 
-def _beginning(feed: Feed, cursor: Cursor | None) -> Update | None:
-    """All panels, and the points beyond the cursor, if curves are wanted."""
-    with feed.site.database.read() as s:
-        run = s.get(Run, feed.run_id)
-        if run is None:
-            return None
-        panels = read_panels(s, run=run, now=datetime.now(UTC))
-        series = {} if cursor is None else read_series(s, feed.run_id, cursor)
-    return Update({name: render_panel(feed.site, name, panels) for name in PANELS}, series)
+@dataclass
+class _Reader:
+    """One watcher: how far they have read each curve, and whether they begin afresh."""
 
+    cursor: Cursor
+    curves: bool
+    new: bool
+    unmarked: bool = True
 
-def _events(
-    update: Update, cursor: Cursor, *, reset: bool, curves: bool
-) -> Iterator[ServerSentEvent]:
-    for name, html in update.fragments.items():
-        yield ServerSentEvent(event=name, raw_data=html)
-    # The shared poller may be behind a reader that has just come and asked for itself.
-    series = beyond(cursor, update.series)
-    if curves and (series or reset):
-        advance(cursor, series)
-        yield ServerSentEvent(
-            event="metrics",
-            data={"series": series, "reset": reset},
-            id=write_cursor(cursor),
-        )
+    def events(self, update: Update) -> Iterator[ServerSentEvent]:
+        """An update as events, without what this reader has had."""
+        for name, html in update.fragments.items():
+            yield ServerSentEvent(event=name, raw_data=html)
+        if not self.curves:
+            return
+        parts = list(chunks(beyond(self.cursor, update.series)))
+        if self.new and update.fragments and not parts:
+            parts = [{}]  # nothing to draw is news as well
+        for part in parts:
+            advance(self.cursor, part)
+            # Encoded here: what others get differs from this only if they joined just now.
+            text = json.dumps({"series": part, "reset": self.new}, separators=(",", ":"))
+            self.new = False
+            yield ServerSentEvent(event="metrics", raw_data=text, id=write_cursor(self.cursor))
+        if update.marks or (self.unmarked and update):
+            rows = [[mark.step, mark.kind, mark.text] for mark in update.marks[-MARKS:]]
+            text = json.dumps({"marks": rows, "reset": self.unmarked}, separators=(",", ":"))
+            self.unmarked = False
+            yield ServerSentEvent(event="marks", raw_data=text)

@@ -400,6 +400,8 @@ class Metric(Base):
     """One figure at one step, under SB3's names plus preferences/* and reward_model/*."""
 
     __tablename__ = "metrics"
+    # Stored in the order of the key: a curve is one stretch of the file, not a row here and there.
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
     name: Mapped[str] = mapped_column(String(100), primary_key=True)

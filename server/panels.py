@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,11 +14,13 @@ from server.charts import RETURNS, UNSEEN_INTERVAL
 from server.models import Answer, Checkpoint, CommandKind, RewardModel, Run, RunState
 from server.store import metrics, queries, runs
 from server.store import pulse as pulses
+from server.store.marks import Mark
 from server.waiting import SILENT_AFTER
 
 RATE_WINDOW = timedelta(minutes=5)
 NEWEST_VERSIONS = 5
 NEWEST_VIDEOS = 9
+NEWEST_MARKS = 30
 SPARKLINE_POINTS = 40
 UNSEEN = RETURNS.lines[0].name
 
@@ -122,6 +125,8 @@ class Panels:
     labels: Labels
     versions: tuple[Version, ...]
     videos: tuple[Video, ...]
+    happened: tuple[Mark, ...]
+    """The newest first."""
 
 
 @dataclass(frozen=True)
@@ -163,13 +168,21 @@ def _interval(s: Session, run_id: int) -> tuple[float, float] | None:
     return (low[0], high[0]) if low and high else None
 
 
-def read_panels(s: Session, *, run: Run, now: datetime) -> Panels:
-    """All parts at one moment."""
+def read_panels(s: Session, *, run: Run, now: datetime, marks: Sequence[Mark]) -> Panels:
+    """All parts at one moment.
+
+    Args:
+        s: the session.
+        run: the run.
+        now: the moment.
+        marks: what happened to the run, oldest first.
+    """
     return Panels(
         standing=read_standing(s, run=run, now=now),
         labels=read_labels(s, run=run, now=now),
         versions=read_versions(s, run_id=run.id, limit=NEWEST_VERSIONS),
         videos=read_videos(s, run_id=run.id),
+        happened=tuple(marks[: -NEWEST_MARKS - 1 : -1]),
     )
 
 

@@ -173,6 +173,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_metrics_run_id")),
         sa.PrimaryKeyConstraint("run_id", "name", "step", name=op.f("pk_metrics")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "plays",

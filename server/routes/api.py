@@ -91,6 +91,7 @@ def show_metrics(
     run: RunName,
     name: MetricNames,
     after_step: Annotated[int | None, Query(ge=0, le=MAX_ID)] = None,
+    until_step: Annotated[int | None, Query(ge=0, le=MAX_ID)] = None,
     max_points: Annotated[int, Query(ge=4, le=10_000)] = 1500,
 ) -> MetricsOut:
     """Give the run's figures over its steps, thinned so that extremes stay."""
@@ -101,6 +102,7 @@ def show_metrics(
             run_id=row.id,
             names=name or list(metrics.latest(session, run_id=row.id)),
             after_step=after_step,
+            until_step=until_step,
             max_points=max_points,
         )
     return MetricsOut(

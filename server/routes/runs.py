@@ -14,11 +14,12 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import StringConstraints
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from server import charts, events, panels
+from server import charts, curves, events, panels
 from server.models import CommandKind
 from server.pages import render
 from server.site import SiteDep, VisitorDep
 from server.store import audit, metrics, runs
+from server.store.marks import read_marks
 
 router = APIRouter(include_in_schema=False)
 
@@ -41,11 +42,13 @@ def run_page(request: Request, site: SiteDep, name: str) -> Response:
     """The run now: is it alive, is it learning, what does it do."""
     with site.database.read() as s:
         run = runs.get_run(s, name=name)
-        parts = panels.read_panels(s, run=run, now=datetime.now(UTC))
+        clock = curves.read_clock(s, run_id=run.id)
+        marks = read_marks(s, run_id=run.id, clock=clock)
+        parts = panels.read_panels(s, run=run, now=datetime.now(UTC), marks=marks)
     context = _parts(parts) | {
         "tab": "overview",
-        "main_charts": (charts.RETURNS, charts.ACCURACY, charts.LABELS),
-        "small_charts": charts.HEALTH,
+        "main_charts": charts.MAIN,
+        "sections": charts.SECTIONS,
     }
     return render(request, "runs/run.html", context)
 

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby, pairwise
 
-from sqlalchemy import func, select
+from sqlalchemy import CTE, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from server.models import Metric
 
 DROPPED = "metrics/not_finite"
+STEPS = "time/total_timesteps"
+"""Stored with every iteration, so it tells when each step was reached."""
 
 Point = tuple[int, float]
 
@@ -49,20 +51,44 @@ def add_metrics(
 
 
 def latest(s: Session, *, run_id: int) -> dict[str, float]:
-    """The newest value of every figure of a run."""
+    """The newest value of every figure of a run.
+
+    One look into the index per figure: a run has a few hundred of them, and millions of rows.
+    """
+    names = _names(run_id)
     newest = (
-        select(Metric.name, func.max(Metric.step).label("step"))
-        .where(Metric.run_id == run_id)
-        .group_by(Metric.name)
-        .subquery()
+        select(Metric.value)
+        .where(Metric.run_id == run_id, Metric.name == names.c.name)
+        .order_by(Metric.step.desc())
+        .limit(1)
+        .correlate(names)
+        .scalar_subquery()
     )
-    rows = s.execute(
-        select(Metric.name, Metric.value)
-        .join(newest, (newest.c.name == Metric.name) & (newest.c.step == Metric.step))
-        .where(Metric.run_id == run_id)
-        .order_by(Metric.name)
+    found = select(names.c.name, newest).where(names.c.name.is_not(None))
+    return dict(s.execute(found.order_by(names.c.name)).all())
+
+
+def _names(run_id: int) -> CTE:
+    """The names of a run's figures, each found in the index behind the one before; NULL ends it."""
+    first = select(func.min(Metric.name).label("name")).where(Metric.run_id == run_id)
+    names = first.cte("names", recursive=True)
+    behind = (
+        select(func.min(Metric.name))
+        .where(Metric.run_id == run_id, Metric.name > names.c.name)
+        .correlate(names)
+        .scalar_subquery()
     )
-    return dict(rows.all())
+    return names.union_all(select(behind).where(names.c.name.is_not(None)))
+
+
+def times(s: Session, *, run_id: int, after_step: int | None = None) -> list[tuple[int, datetime]]:
+    """When each step was stored, by steps."""
+    wanted = select(Metric.step, Metric.created_at).where(
+        Metric.run_id == run_id, Metric.name == STEPS
+    )
+    if after_step is not None:
+        wanted = wanted.where(Metric.step > after_step)
+    return [(step, at) for step, at in s.execute(wanted.order_by(Metric.step))]
 
 
 def series(
@@ -71,6 +97,7 @@ def series(
     run_id: int,
     names: Sequence[str],
     after_step: int | None = None,
+    until_step: int | None = None,
     max_points: int = 1500,
 ) -> dict[str, list[Point]]:
     """Curves as (step, value) in the order of steps; each name has an entry.
@@ -83,6 +110,8 @@ def series(
     )
     if after_step is not None:
         wanted = wanted.where(Metric.step > after_step)
+    if until_step is not None:
+        wanted = wanted.where(Metric.step <= until_step)
     rows = s.execute(wanted.order_by(Metric.name, Metric.step))
     curves: dict[str, list[Point]] = {name: [] for name in names}
     for name, group in groupby(rows, key=lambda row: row[0]):

@@ -9,13 +9,12 @@ from typing import Any
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from server.errors import Conflict, LeaseLost, NotFound
-from server.models import Command, CommandKind, Metric, Preference, Run, RunState
+from server.models import Command, CommandKind, Preference, Run, RunState
 from server.store.preferences import given
 
-TABLE_METRICS = ("rollout/ep_rew_mean", "reward_model/accuracy_heldout")
 _LEASABLE = (RunState.WAITING, RunState.RUNNING)
 # Somebody who names a run wants it to go on.
 _LEASABLE_BY_NAME = (*_LEASABLE, RunState.PAUSED, RunState.STOPPED, RunState.FAILED)
@@ -28,12 +27,10 @@ class RunSummary:
 
     Attributes:
         answers: preferences that count.
-        metrics: the newest value of each of `TABLE_METRICS` that has one.
     """
 
     run: Run
     answers: int
-    metrics: dict[str, float]
 
 
 def create_run(
@@ -110,21 +107,8 @@ def list_runs(s: Session) -> list[RunSummary]:
             select(Preference.run_id, func.count()).where(given()).group_by(Preference.run_id)
         ).all()
     )
-    newer = aliased(Metric)
-    newest = (
-        select(func.max(newer.step))
-        .where(newer.run_id == Metric.run_id, newer.name == Metric.name)
-        .scalar_subquery()
-    )
-    metrics: dict[int, dict[str, float]] = {}
-    for run_id, name, value in s.execute(
-        select(Metric.run_id, Metric.name, Metric.value).where(
-            Metric.name.in_(TABLE_METRICS), Metric.step == newest
-        )
-    ):
-        metrics.setdefault(run_id, {})[name] = value
     runs = s.scalars(select(Run).order_by(Run.id.desc()))
-    return [RunSummary(run, answers.get(run.id, 0), metrics.get(run.id, {})) for run in runs]
+    return [RunSummary(run, answers.get(run.id, 0)) for run in runs]
 
 
 def lease_run(

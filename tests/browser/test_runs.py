@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from server.charts import CHART_NAMES
+from server.curves import POINTS
 from server.models import Run, RunState
 from server.store import metrics, runs, versions
 
@@ -67,6 +67,16 @@ def pixels(page: Page, chart: str) -> int:
         chart,
     )
     return count
+
+
+def plot_of(page: Page, chart: str) -> Any:
+    """Where a chart's plot stands; it is drawn when it is on the screen."""
+    page.locator(f"#chart-{chart}").scroll_into_view_if_needed()
+    plot = page.locator(f"#chart-{chart} .u-over")
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    assert box
+    return box
 
 
 def test_curves_and_versions_move_without_a_reload(page: Page, workplace: Any) -> None:
@@ -152,10 +162,7 @@ def test_the_cursor_is_linked_across_charts(page: Page, workplace: Any) -> None:
         learn(workplace, step, time__fps=float(step), train__value_loss=step / 1000)
     open_run(page)
     expect(now_of(page, "time/fps")).to_have_text("10,000")
-    plot = page.locator("#chart-fps .u-over")
-    plot.scroll_into_view_if_needed()
-    box = plot.bounding_box()
-    assert box
+    box = plot_of(page, "fps")
     page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] / 2)
     for chart in ("fps", "value_loss"):
         head = page.locator(f"#chart-{chart} [data-now-head]")
@@ -170,10 +177,7 @@ def test_zoom_survives_new_points_and_a_double_click_ends_it(page: Page, workpla
         learn(workplace, step, time__fps=float(step))
     open_run(page)
     expect(now_of(page, "time/fps")).to_have_text("10,000")
-    plot = page.locator("#chart-fps .u-over")
-    plot.scroll_into_view_if_needed()
-    box = plot.bounding_box()
-    assert box
+    box = plot_of(page, "fps")
     middle = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] * 0.2, middle)
     page.mouse.down()
@@ -274,7 +278,7 @@ def test_smoothing_is_right_at_the_ends_and_on_constants(page: Page) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/runs/coinrun", "/runs/coinrun/config"])
 def test_a_phone_needs_no_sideways_scrolling(new_page: Any, workplace: Any, path: str) -> None:
-    learn(workplace, 1_000_000, **{name: 0.123456 for name in CHART_NAMES})
+    learn(workplace, 1_000_000, **{name: 0.123456 for name in POINTS})
     page = new_page(viewport={"width": 390, "height": 844})
     page.goto(path)
     page.wait_for_timeout(300)

@@ -20,12 +20,13 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from sqlalchemy import insert
 
 from server import events
 from server.app import Server, create_app
-from server.charts import CHART_NAMES
+from server.curves import CLOCK, POINTS
 from server.database import Database
-from server.models import Run, RunState
+from server.models import CommandKind, Metric, Run, RunState
 from server.settings import Settings
 from server.store import metrics, runs, versions
 from server.store.pulse import pulse
@@ -86,7 +87,10 @@ def make_run(database: Database) -> int:
 
 
 @pytest.fixture
-def live(database: Database, database_url: str, tmp_path: Path) -> Iterator[Live]:
+def live(
+    database: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Live]:
+    monkeypatch.setattr(events, "BATCH_SECONDS", 60.0)  # however busy the machine is
     settings = Settings(
         var=tmp_path, database_url=database_url, artifacts_url=str(tmp_path / "artifacts")
     )
@@ -141,22 +145,22 @@ def of_kind(kind: str) -> Callable[[Event], bool]:
 
 
 def begun(stream: Iterator[Event]) -> list[Event]:
-    """The beginning, and the poller's own first look that follows it."""
-    first = until(stream, of_kind("metrics"))
-    return first + [next(stream) for _ in events.PANELS]
+    """Everything that a new reader gets at once."""
+    return until(stream, of_kind("marks"))
 
 
 def test_it_begins_with_everything(live: Live) -> None:
     live.add(100, time__fps=1480.123456, evaluation__return_test=5.5)
     live.add(200, time__fps=1500.0)
     with watching(live) as stream:
-        first = until(stream, of_kind("metrics"))
-    assert [event.kind for event in first] == [*events.PANELS, "metrics"]
+        first = begun(stream)
+    assert [event.kind for event in first] == [*events.PANELS, "metrics", "marks"]
     assert "coinrun-3" in first[0].data
-    assert first[-1].json == {
+    assert first[-2].json == {
         "reset": True,
         "series": {FPS: [[100, 200], [1480.12, 1500.0]], RETURN: [[100], [5.5]]},
     }
+    assert first[-1].json == {"reset": True, "marks": []}
 
 
 def test_only_what_is_new_follows(live: Live) -> None:
@@ -228,7 +232,7 @@ def test_a_reader_that_comes_back_gets_the_rest(live: Live) -> None:
 
 
 @pytest.mark.parametrize(
-    "id_", ["nonsense", "1.2.3", "." * len(CHART_NAMES), "-1" + ".2" * (len(CHART_NAMES) - 1)]
+    "id_", ["nonsense", "1.2.3", "." * len(POINTS), "-1" + ".2" * (len(POINTS) - 1)]
 )
 def test_an_id_of_somebody_else_starts_from_the_beginning(live: Live, id_: str) -> None:
     live.add(100, time__fps=1.0)
@@ -240,7 +244,7 @@ def test_an_id_of_somebody_else_starts_from_the_beginning(live: Live, id_: str) 
 def test_pages_without_curves_get_none(live: Live) -> None:
     live.add(100, time__fps=1.0)
     with watching(live, "?curves=false") as stream:
-        seen = [next(stream).kind for _ in range(2 * len(events.PANELS))]
+        seen = [next(stream).kind for _ in events.PANELS]
         live.add(200, time__fps=2.0)
         live.beat()
         seen += [event.kind for event in until(stream, of_kind("standing"))]
@@ -275,6 +279,58 @@ def test_many_watchers_share_one_look_a_second(live: Live, monkeypatch: pytest.M
         for stream in streams:
             until(stream, of_kind("standing"))
     assert 1 <= len(looks) <= 6  # eight watchers alone would make 24
+
+
+def test_a_long_run_comes_in_parts_of_at_most_50_kb_and_1500_points(live: Live) -> None:
+    names = [name for name in POINTS if name != CLOCK]
+    now = datetime.now(UTC)
+    rows = [
+        {"run_id": live.run_id, "name": name, "step": 2048 * i, "value": i / 7, "created_at": now}
+        for name in names[:12]
+        for i in range(5000)
+    ]
+    rows[2500]["value"] = -1e9
+    with live.database.write() as s:
+        s.execute(insert(Metric), rows)
+    with watching(live) as stream:
+        seen = begun(stream)
+    parts = [event for event in seen if event.kind == "metrics"]
+    assert max(len(event.data) for event in parts) < 50_000
+    got = {name: one for event in parts for name, one in event.json["series"].items()}
+    assert set(got) == set(names[:12])
+    assert all(len(got[name][0]) <= POINTS[name] for name in got)
+    assert min(got[names[0]][1]) == -1e9
+    assert [event.json["reset"] for event in parts] == [True] + [False] * (len(parts) - 1)
+
+
+def test_who_joins_later_is_served_from_what_is_known(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live.add(100, time__fps=1.0)
+    with watching(live) as first:
+        begun(first)
+        reads = []
+        monkeypatch.setattr(events, "pulse", lambda *_, **__: reads.append(1))
+        with watching(live) as second:
+            seen = begun(second)
+    assert [event.kind for event in seen] == [*events.PANELS, "metrics", "marks"]
+    assert seen[-2].json["series"] == {FPS: [[100], [1.0]]}
+
+
+def test_what_happens_to_a_run_is_marked(live: Live) -> None:
+    live.add(512, time__total_timesteps=512.0)
+    with watching(live) as stream:
+        assert begun(stream)[-1].json == {"reset": True, "marks": []}
+        with live.database.write() as s:
+            later = datetime.now(UTC) + timedelta(seconds=1)
+            command = runs.send_command(
+                s, run_id=live.run_id, kind=CommandKind.PAUSE, person_id=None, now=later
+            )
+            command.taken_at = later
+        live.beat()
+        new = until(stream, of_kind("marks"))
+    assert new[-1].json == {"reset": False, "marks": [[512, "command", "paused"]]}
+    assert "paused" in next(event.data for event in new if event.kind == "happened")
 
 
 def test_a_connection_of_the_pool_is_held_by_nobody_who_watches(live: Live) -> None:

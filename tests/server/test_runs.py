@@ -17,9 +17,10 @@ import httpx
 import pytest
 import uvicorn
 
+from server import charts
 from server.app import Server, create_app
 from server.artifacts import Artifacts
-from server.charts import CHART_NAMES
+from server.curves import POINTS
 from server.database import Database
 from server.models import Command, Run, RunState
 from server.settings import Settings
@@ -375,14 +376,14 @@ def test_every_chart_links_the_csv_of_its_own_lines(
     make_run()
     html = client.get("/runs/coinrun-3").text
     figures = html.split("<figure")[1:]
-    assert len(figures) == 9
+    assert len(figures) == len(charts.CHARTS)
     for figure in figures:
         lines = re.findall(r'data-line="([^"]+)"', figure)
         link = re.search(r'href="/runs/coinrun-3/metrics\.csv\?([^"]+)"', figure)
         assert link
         named = link[1].replace("names=", "").split("&amp;")
         assert named[: len(lines)] == lines
-        assert set(named) <= set(CHART_NAMES)
+        assert set(named) <= set(POINTS)
 
 
 def test_the_config_is_shown_whole(client: httpx.Client, make_run: MakeRun) -> None:

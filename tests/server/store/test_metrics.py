@@ -28,6 +28,23 @@ def test_curves_come_in_the_order_of_steps(scene: Scene) -> None:
     assert later == {"loss": [(20, 2.0), (30, 3.0)]}
 
 
+def test_a_stretch_of_a_curve(scene: Scene) -> None:
+    for step in range(10, 60, 10):
+        add(scene, step, loss=step / 10)
+    with scene.database.read() as s:
+        found = metrics.series(s, run_id=scene.run_id, names=["loss"], after_step=10, until_step=40)
+    assert found == {"loss": [(20, 2.0), (30, 3.0), (40, 4.0)]}
+
+
+def test_the_newest_of_every_figure_whatever_its_name(scene: Scene) -> None:
+    names = {f"{kind}/{i:03}": i / 8 for kind in ("a", "B", "ä", "a b", "a/<b>") for i in range(20)}
+    for step in (1, 2):
+        add(scene, step, **{name: value + step for name, value in names.items()})
+    with scene.database.read() as s:
+        found = metrics.latest(s, run_id=scene.run_id)
+    assert found == {name: value + 2 for name, value in names.items()}
+
+
 def test_a_resumed_run_overwrites_what_it_repeats(scene: Scene) -> None:
     add(scene, 10, loss=1.0)
     add(scene, 10, loss=2.0)

@@ -6,7 +6,10 @@ import { LiveSource } from "./live.js";
 const SMOOTHING_KEY = "clipwise.smoothing";
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-const charts = new ChartGroup(document.querySelectorAll("figure[data-chart]"));
+const { run } = document.querySelector("[data-run]").dataset;
+export const charts = new ChartGroup(document.querySelectorAll("figure[data-chart]"), {
+  address: `/api/v1/runs/${encodeURIComponent(run)}/metrics`,
+});
 let live = null;
 
 htmx.createEventSource = (url) => {
@@ -14,6 +17,11 @@ htmx.createEventSource = (url) => {
   live.addEventListener("metrics", (event) => {
     const { series, reset } = JSON.parse(event.data);
     charts.receive(series, reset);
+    offerAxes();
+  });
+  live.addEventListener("marks", (event) => {
+    const { marks, reset } = JSON.parse(event.data);
+    charts.receiveMarks(marks, reset);
   });
   live.addEventListener("state", (event) => showState(event.detail));
   return live;
@@ -56,6 +64,32 @@ function setUpSmoothing() {
     apply();
   });
   apply();
+}
+
+/** The x axis and the scale of the values; both are remembered. */
+function setUpAxes() {
+  const choices = { "[data-x-axis]": (kind) => charts.setAxis(kind), "[data-y-axis]": (scale) => charts.setScale(scale) };
+  for (const [selector, apply] of Object.entries(choices)) {
+    const choice = document.querySelector(selector);
+    if (!choice) continue;
+    const key = `clipwise.${selector.slice(6, -1)}`;
+    choice.addEventListener("change", () => {
+      localStorage.setItem(key, choice.value);
+      apply(choice.value);
+    });
+  }
+  const scale = document.querySelector("[data-y-axis]");
+  const kept = localStorage.getItem("clipwise.y-axis");
+  if (scale && kept) charts.setScale((scale.value = kept));
+}
+
+/** Times can be chosen once it is known when which step was reached. */
+function offerAxes() {
+  const choice = document.querySelector("[data-x-axis]");
+  if (!choice) return;
+  for (const option of choice.options) option.disabled = !charts.axis.has(option.value);
+  const kept = localStorage.getItem("clipwise.x-axis") ?? "step";
+  if (choice.value !== kept && charts.axis.has(kept)) charts.setAxis((choice.value = kept));
 }
 
 /** An earlier checkpoint's video plays in the large frame; without script its link opens it. */
@@ -104,4 +138,5 @@ function setUpNotices() {
 setUpNotices();
 setUpPause();
 setUpSmoothing();
+setUpAxes();
 setUpVideos();
