@@ -55,7 +55,6 @@ def fill(workplace: Any) -> None:
     now = datetime.now(UTC)
     with workplace.database.write() as s:
         run = runs.get_run(s, name="coinrun")
-        run.reason, run.state = "the disk is full", RunState.FAILED
         values = {"rollout/ep_rew_mean": 1.0, "reward_model/accuracy_heldout": 0.7}
         for step in (1000, 2000):
             metrics.add_metrics(s, run_id=run.id, step=step, values=values, now=now)
@@ -83,6 +82,7 @@ def fill(workplace: Any) -> None:
         labellers.exclude(
             s, run_id=run.id, person_id=people_of_run[1].id, excluded=True, by_id=None, now=now
         )
+        run.reason, run.state = "the disk is full", RunState.FAILED
 
 
 class Trusted:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from server.errors import Conflict, NotFound
 from server.models import Command, CommandKind, Run, RunState
-from server.store import metrics, runs
+from server.store import runs
 
 if TYPE_CHECKING:
     from conftest import Scene
@@ -181,7 +181,7 @@ def test_an_old_stop_does_not_stop_a_resumed_run(scene: Scene) -> None:
         assert s.scalars(select(Command.kind).order_by(Command.id)).all() == [STOP, RESUME]
 
 
-def test_the_table_shows_answers_and_newest_figures(scene: Scene) -> None:
+def test_the_table_shows_answers(scene: Scene) -> None:
     scene.ask(2)
     person = scene.person("ada")
     for pair in scene.next(person, count=2):
@@ -189,12 +189,9 @@ def test_the_table_shows_answers_and_newest_figures(scene: Scene) -> None:
     scene.undo(person, "u")
     with scene.write() as s:
         scene.add_run(s, "newer")
-        for step in (1, 2):
-            values = {"rollout/ep_rew_mean": float(step), "time/fps": 9.0}
-            metrics.add_metrics(s, run_id=scene.run_id, step=step, values=values, now=scene.now)
     with scene.database.read() as s:
-        table = [(row.run.name, row.answers, row.metrics) for row in runs.list_runs(s)]
-    assert table == [("newer", 0, {}), ("maze", 1, {"rollout/ep_rew_mean": 2.0})]
+        table = [(row.run.name, row.answers) for row in runs.list_runs(s)]
+    assert table == [("newer", 0), ("maze", 1)]
 
 
 def test_a_run_of_the_same_config_is_found_until_it_ends(scene: Scene) -> None:
