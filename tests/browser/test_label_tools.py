@@ -9,8 +9,9 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
-from server.models import Answer, Preference, Purpose, Query, Strength
+from server.models import Answer, Purpose, Query, Strength
 from server.store import gold, runs, trajectories
+from tests.browser.label_page import rows, side, wait_for_rows
 
 pytestmark = pytest.mark.browser
 
@@ -55,25 +56,6 @@ def other_pair(page: Page, before: int) -> int:
         arg=before,
     )
     return shown(page)
-
-
-def rows(workplace: Any) -> list[Preference]:
-    with workplace.database.read() as s:
-        return list(s.scalars(select(Preference).order_by(Preference.id)))
-
-
-def wait_for_rows(page: Page, workplace: Any, count: int) -> list[Preference]:
-    for _ in range(300):
-        if len(stored := rows(workplace)) >= count:
-            return stored
-        page.wait_for_timeout(25)
-    raise AssertionError(f"{len(rows(workplace))} answers stored, not {count}")
-
-
-def side(row: Preference) -> str:
-    if row.answer in ("a", "b"):
-        return "left" if (row.answer == "a") == row.a_on_left else "right"
-    return row.answer.value
 
 
 @pytest.mark.parametrize("by", ["key", "button"])
