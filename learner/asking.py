@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,19 +14,16 @@ from scipy.special import expit
 from learner.agents.rollouts import Rollout
 from learner.config import RunConfig
 from learner.demonstrations import Demonstrations, Drawn
-from learner.evaluation.accuracy import clock_accuracy, preference_accuracy
 from learner.iteration import Answering
 from learner.preferences import SegmentStore
-from learner.queries.schedules import labels_due
-from learner.queries.selection import Selection, draw_pairs, select
+from learner.queries.pairs import Pool, draw_pool, uniform_pairs, window_sums
+from learner.queries.schedules import initial_share, labels_due
+from learner.queries.selection import Selection, select
 from learner.rewards.fitting import UnlabelledPairs
 from learner.seeds import generator
 from learner.segments import Window, draw_windows, to_segment, window_observations
 from learner.teachers import SyntheticTeacher
 from learner.trajectories import Segment
-
-AUDIT_PAIRS = 500
-"""Uniform pairs per rollout on which the reward model is checked before it could see them."""
 
 UNLABELLED_PAIRS = 256
 """Pairs per fit that a reward model may label itself; 64x64x3 images of 25 steps take 157 MB."""
@@ -118,13 +116,17 @@ class Asking:
     def due(self, steps: int, *, open_pairs: int, labels: int) -> int:
         """How many pairs to ask after so many steps.
 
-        A synthetic teacher follows the schedule. For people so many pairs are kept open that
-        they never wait, and never more than the budget still wants.
+        The initial pairs are spread over the untrained policy's steps. Later a synthetic teacher
+        follows the schedule. For people so many pairs are kept open that they never wait, and
+        never more than the budget still wants.
         """
         queries = self.config.queries
         if self._teacher is not None:
-            return max(0, labels_due(queries, steps, self.config.total_steps) - self.asked)
-        target = queries.open_target if self.asked else max(queries.initial, queries.open_target)
+            return max(0, labels_due(self.config, steps) - self.asked)
+        target, share = queries.open_target, initial_share(self.config, steps)
+        first = max(queries.initial, target)
+        if share < 1.0 or self.asked < first:
+            target = math.ceil(share * first) - self.asked + open_pairs
         return max(0, min(target, queries.budget - labels) - open_pairs)
 
     def choose(
@@ -146,8 +148,8 @@ class Asking:
         if not count:
             return []
         config = self.config.queries
-        pool = count * config.candidates
-        windows, pairs = self._draw(rollout, pool)
+        pool = draw_pool(rollout, count, config.candidates, self.config.segments, self._rng)
+        windows, pairs = pool.windows, pool.pairs
         if not len(pairs):
             return []  # the last, short rollout may hold no whole segment
         strategy = config.strategy if logits is not None else "uniform"
@@ -168,7 +170,7 @@ class Asking:
         )
         drafts = [
             _Draft(
-                *self._sides(rollout, windows, pairs[selection.indices[rank]]),
+                *self._sides(rollout, pool, pairs[selection.indices[rank]]),
                 _facts(selection, rank, count, predicted),
             )
             for rank in _spread(pairs[selection.indices], count)
@@ -194,19 +196,14 @@ class Asking:
         if self._teacher is not None:
             self._teacher.load_state_dict(state["teacher"])
 
-    def _draw(self, rollout: Rollout, pool: int) -> tuple[list[Window], NDArray[np.int64]]:
-        windows = draw_windows(rollout, 2 * pool, self.config.segments, self._rng)
-        return windows, _pairs(rollout, windows, pool, self._rng)
+    def _sides(self, rollout: Rollout, pool: Pool, pair: NDArray[np.int64]) -> tuple[Side, Side]:
+        a, b = (self._side(rollout, pool, int(one)) for one in pair)
+        return a, b
 
-    def _sides(
-        self, rollout: Rollout, windows: list[Window], pair: NDArray[np.int64]
-    ) -> tuple[Side, Side]:
-        a, b = (windows[int(one)] for one in pair)
-        return self._side(rollout, a), self._side(rollout, b)
-
-    def _side(self, rollout: Rollout, window: Window) -> Side:
+    def _side(self, rollout: Rollout, pool: Pool, index: int) -> Side:
+        window, begin = pool.windows[index], int(pool.begins[index])
         seen = rollout.observations[window.t : window.t + window.length, window.env]
-        return Side(to_segment(rollout, window, self.config.environment), seen)
+        return Side(to_segment(rollout, window, self.config.environment, begin=begin), seen)
 
     def _put(self, drafts: list[_Draft]) -> list[Question]:
         """Ask, and count, all pairs but those that the synthetic teacher skips."""
@@ -278,37 +275,6 @@ def _facts(
     return facts
 
 
-def pair_accuracy(
-    rollout: Rollout, rewards: NDArray[np.float32], config: RunConfig, rng: np.random.Generator
-) -> dict[str, float]:
-    """How well rewards order uniform pairs of a rollout that no fit has seen, and how well a clock.
-
-    Args:
-        rollout: fresh; its true rewards are the labels.
-        rewards: (T, N) as the reward model gives them.
-        config: the run's.
-        rng: source of the pairs.
-    """
-    windows = draw_windows(rollout, 2 * AUDIT_PAIRS, config.segments, rng)
-    pairs = _pairs(rollout, windows, AUDIT_PAIRS, rng)
-    if not len(pairs):
-        return {}
-    true = _window_sums(rollout.true_rewards[None], windows)[0]
-    predicted = _window_sums(rewards[None], windows)[0]
-    targets = 0.5 + 0.5 * np.sign(np.round(true[pairs[:, 0]] - true[pairs[:, 1]], 6))
-    accuracy = preference_accuracy(predicted[pairs[:, 0]] - predicted[pairs[:, 1]], targets)
-    starts = np.array([rollout.episode_times[window.t, window.env] for window in windows])
-    lengths = np.array([window.length for window in windows])
-    clock = clock_accuracy(starts[pairs], lengths[pairs], targets)
-    if not accuracy.estimate.n:
-        return {"reward_model/fresh_pairs_decided": 0.0}
-    return {
-        "reward_model/accuracy_fresh": accuracy.estimate.value,
-        "reward_model/clock_accuracy_fresh": clock.strongest,
-        "reward_model/fresh_pairs_decided": float(accuracy.estimate.n),
-    }
-
-
 def unlabelled_pairs(
     rollout: Rollout, config: RunConfig, rng: np.random.Generator
 ) -> UnlabelledPairs:
@@ -329,7 +295,7 @@ def unlabelled_pairs(
             rollout.actions[steps, window.env],
             episode="",  # of no consequence: these are never held out
         )
-    return UnlabelledPairs(store, _pairs(rollout, windows, UNLABELLED_PAIRS, rng))
+    return UnlabelledPairs(store, uniform_pairs(rollout, windows, UNLABELLED_PAIRS, rng))
 
 
 def _spread(pairs: NDArray[np.int64], count: int) -> list[int]:
@@ -349,35 +315,11 @@ def _spread(pairs: NDArray[np.int64], count: int) -> list[int]:
     return sorted((fresh + again)[:count])
 
 
-def _pairs(
-    rollout: Rollout, windows: list[Window], count: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    starts = np.array([window.t for window in windows], dtype=np.int64)
-    envs = np.array([window.env for window in windows], dtype=np.int64)
-    # An episode is named by its environment and the step, negative if before this rollout,
-    # at which it began.
-    begun = starts - rollout.episode_times[starts, envs]
-    episodes = np.unique(np.stack([envs, begun], axis=1), axis=0, return_inverse=True)[1]
-    return draw_pairs(episodes.reshape(-1), starts, count, rng)
-
-
-def _window_sums(rewards: NDArray[np.float32], windows: list[Window]) -> NDArray[np.float64]:
-    """Sums over windows: (K, T, N) -> (K, windows)."""
-    members, steps, envs = rewards.shape
-    summed = np.zeros((members, steps + 1, envs))
-    np.cumsum(rewards, axis=1, dtype=np.float64, out=summed[:, 1:])
-    env = np.array([window.env for window in windows])
-    start = np.array([window.t for window in windows])
-    end = start + np.array([window.length for window in windows])
-    sums: NDArray[np.float64] = summed[:, end, env] - summed[:, start, env]
-    return sums
-
-
 def _differences(
     logits: NDArray[np.float32], windows: list[Window], pairs: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """(K, T, N) rewards -> (K, pairs) differences of summed rewards, first less second."""
-    sums = _window_sums(logits, windows)
+    sums = window_sums(logits, windows)
     difference: NDArray[np.float64] = sums[:, pairs[:, 0]] - sums[:, pairs[:, 1]]
     return difference
 

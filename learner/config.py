@@ -195,6 +195,15 @@ class QueryConfig(_Section):
     initial: int = Field(
         100, ge=0, description="of these, asked from the untrained policy before the first fit"
     )
+    initial_steps: int | None = Field(
+        None,
+        ge=1,
+        description=(
+            "environment steps of the untrained policy that they are spread over, in whole "
+            "rollouts; null = so many that each step is in one of them, at most a quarter of "
+            "the run"
+        ),
+    )
     schedule: ScheduleConfig = ScheduleConfig()
     strategy: Literal["uniform", "disagreement", "entropy", "bald", "kcenter", "hybrid"] = Field(
         "disagreement", description="how pairs are chosen from the pool"
@@ -342,6 +351,11 @@ class RunConfig(_Section):
             )
         if self.queries.initial > self.queries.budget:
             raise ValueError("queries.initial is larger than queries.budget; lower it")
+        if (self.queries.initial_steps or 0) >= self.total_steps:
+            raise ValueError(
+                "queries.initial_steps is as large as total_steps, so nothing would be learned; "
+                "lower it"
+            )
         if self.agent.batch_size > self.agent.n_steps * self.environment.num_envs:
             raise ValueError(
                 "agent.batch_size is larger than one rollout (agent.n_steps x "

@@ -17,7 +17,7 @@ from learner.agents.payment import pay
 from learner.agents.ppo import make_agent
 from learner.agents.rollouts import Rollout
 from learner.answers import Answers
-from learner.asking import Asking, Question, pair_accuracy, ranked_pairs, unlabelled_pairs
+from learner.asking import Asking, Question, ranked_pairs, unlabelled_pairs
 from learner.checkpoints import Checkpoint
 from learner.config import parse_config
 from learner.control import Control
@@ -28,6 +28,8 @@ from learner.evaluation.filming import film
 from learner.evaluation.scoring import Scores, score
 from learner.iteration import Iteration, NewQuery, NewRanking, NewVersion
 from learner.logs import EventFile
+from learner.queries.audit import pair_accuracy
+from learner.queries.schedules import untrained_steps
 from learner.records import RunRecords
 from learner.refusals import refuse_long_segments, refuse_untrained
 from learner.replay import verify
@@ -218,8 +220,7 @@ class TrainingLoop:
 
     def _fit(self, rollout: Rollout) -> tuple[NewVersion | None, dict[str, float]]:
         """Refit the reward model if there are new answers; what is new is a new version."""
-        too_few = not self.version and self.records.queue().total_labels < self._first_labels
-        if not self._learns or too_few or not self.answers.read():
+        if not self._learns or self._gathers(rollout) or not self.answers.read():
             return None, {}
         labels = self.answers.labels()
         if not labels.decided.any():  # a model of ties alone is noise to the agent
@@ -257,7 +258,7 @@ class TrainingLoop:
         audit = generator(self.config.seed, f"audit {self.iteration}")
         return {
             **self.agent.improve(rollout, paid, pulse=self.control.pulse),
-            **pair_accuracy(rollout, members.mean(axis=0), self.config, audit),
+            **pair_accuracy(rollout, members.mean(axis=0), self.config.segments, audit),
             "reward_model/reward_mean": float(members.mean()),
             "reward_model/disagreement": float(members.std(axis=0).mean()),
         }
@@ -342,6 +343,13 @@ class TrainingLoop:
             return 0
         return min(self.config.queries.min_preferences, self.config.queries.budget)
 
+    def _gathers(self, rollout: Rollout) -> bool:
+        """Whether first pairs are still being asked or answered, before the first fit."""
+        if self.version:
+            return False
+        early = self.steps - rollout.ends.size < untrained_steps(self.config)
+        return early or self.records.queue().total_labels < self._first_labels
+
     def _rollout_steps(self) -> int:
         """Steps per environment that the next rollout may take; 0 when the budget is used up."""
         left = (self.config.total_steps - self.steps) // self.config.environment.num_envs
@@ -356,7 +364,8 @@ class TrainingLoop:
 
         One of them at least must be decided: from ties alone nothing can be fitted.
         """
-        if not self._learns or self.version or not self.asking.asked:
+        early = self.steps < untrained_steps(self.config)
+        if not self._learns or self.version or early or not self.asking.asked:
             return
         self.control.activity = f"awaiting the first {self._first_labels} answers"
         self.control.wait_until(

@@ -60,7 +60,7 @@ class StoredSegment:
         observations: (steps, ...) before each action, as the environment gave them; fewer than
             the configured length where an episode ended inside.
         actions: (steps, ...).
-        episode: names the episode it is from; hold-out splits are by this.
+        episode: names the part of an episode it is from; hold-out splits are by this.
     """
 
     observations: NDArray[Any]

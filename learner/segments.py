@@ -155,32 +155,42 @@ def _steps(
     return (starts + np.minimum(offsets, lengths - 1), envs), offsets < lengths
 
 
-def to_segment(rollout: Steps, window: Window, environment: EnvironmentConfig) -> Segment:
+def to_segment(
+    rollout: Steps, window: Window, environment: EnvironmentConfig, *, begin: int | None = None
+) -> Segment:
     """A window as a segment that outlives its rollout.
 
     Its recipe starts at the newest snapshot at or before the window, so the segment skips the
     steps in between. Without snapshots (an environment that cannot be restored) it holds its
     observations, and its frames if there are any.
+
+    Args:
+        rollout: where the window lies.
+        window: from `draw_windows`.
+        environment: the run's.
+        begin: first step of the part of an episode that names it; None = of what the rollout
+            holds of the episode. The rest of a long episode is another part.
     """
     env, stop = window.env, window.t + window.length
     anchor = max((t for t in rollout.anchors if t <= window.t), default=None)
-    begin = window.t if anchor is None else anchor
-    steps = slice(begin, stop)
+    first = window.t if anchor is None else anchor
+    steps = slice(first, stop)
     observations = rollout.observations[steps, env]
-    begun = rollout.first_step + window.t - int(rollout.episode_times[window.t, env])
+    if begin is None:
+        begin = max(0, window.t - int(rollout.episode_times[window.t, env]))
     trajectory = Trajectory(
         environment=environment.model_dump(mode="json"),
         start_state=None if anchor is None else rollout.anchors[anchor][env],
         actions=rollout.actions[steps, env].copy(),
         rewards=rollout.true_rewards[steps, env].copy(),
         ends=rollout.ends[steps, env].copy(),
-        episode=f"{env}-{begun}",
+        episode=f"{env}-{rollout.first_step + begin}",
         level=int(rollout.levels[window.t, env]),
         policy_step=rollout.policy_step,
         digest=digest(observations),
         observations=observations.copy() if anchor is None else None,
-        frames=np.stack([rollout.frames[t][env] for t in range(begin, stop)])
+        frames=np.stack([rollout.frames[t][env] for t in range(first, stop)])
         if rollout.frames
         else None,
     )
-    return Segment(trajectory, start=window.t - begin, length=window.length)
+    return Segment(trajectory, start=window.t - first, length=window.length)

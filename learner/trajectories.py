@@ -52,7 +52,7 @@ class Trajectory:
         actions: (steps, ...) as given to the environment.
         rewards: (steps,) float32 true rewards, environment units.
         ends: (steps,) bool, True where the episode ended with that step.
-        episode: names the episode it is part of; hold-out splits are by this.
+        episode: names the part of an episode it is from; hold-out splits are by this.
         level: the level's seed, or -1 where there are none.
         policy_step: environment steps the policy had learned from.
         digest: SHA-256 of the agent's view of all steps, for the replay check.

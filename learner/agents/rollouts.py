@@ -55,8 +55,8 @@ class Rollout:
             they cannot be restored, but can be drawn.
         policy_step: environment steps that the policy had learned from.
         iteration: the loop's iteration.
-        first_step: steps of each environment before this rollout; with `episode_times` it
-            names an episode by environment and first step.
+        first_step: steps of each environment before this rollout; with it and the environment
+            a part of an episode is named by its first step.
         finished: (return, length, level) of the episodes that ended, true rewards.
     """
 

@@ -105,6 +105,7 @@ def fit(
         draft.reset(int(rng.integers(2**31)))
     draft.inputs.standardise(_observations(labels))
     splits = [holdout.split(labels, config.holdout, rng) for holdout in draft.holdouts]
+    sizes = np.array([[held.sum(), (~learn & ~held).sum()] for learn, held in splits])
     floors = torch.from_numpy(_floors(draft, labels)).to(draft.device)
     noise = InputNoise(config.input_noise, draft.device, rng)
     job = _Fit(draft, labels, floors, unlabelled, noise, rng)
@@ -113,7 +114,7 @@ def fit(
         batches = [
             _fit_member(job, k, counts[k], held, first=first) for k, (_, held) in enumerate(splits)
         ]
-    judged = _judge(job, np.stack(counts) > 0, np.stack([held for _, held in splits]))
+    judged = _judge(job, np.stack(counts) > 0, np.stack([held for _, held in splits]), sizes)
     if config.learn_teacher_noise:
         _learn_noise(draft, judged)
     draft.version += 1
@@ -312,7 +313,9 @@ class _Watch:
         return float(losses.mean())
 
 
-def _judge(job: _Fit, learned: NDArray[np.bool_], held: NDArray[np.bool_]) -> Judged:
+def _judge(
+    job: _Fit, learned: NDArray[np.bool_], held: NDArray[np.bool_], sizes: Indices
+) -> Judged:
     """Predict labels, all or many of them, and normalise the members on their segments."""
     ensemble, kept = job.ensemble, np.arange(len(job.labels))
     some = ensemble.inputs.image and ensemble.device.type == "cpu" and len(kept) > _JUDGED_IMAGES
@@ -342,6 +345,7 @@ def _judge(job: _Fit, learned: NDArray[np.bool_], held: NDArray[np.bool_]) -> Ju
         teachers=labels.teachers,
         learned=learned[:, kept],
         held=held[:, kept],
+        counts=sizes,
     )
 
 

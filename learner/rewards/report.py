@@ -24,6 +24,8 @@ class Judged:
         teachers: (P,) ids.
         learned: (K, P) labels in the member's bag.
         held: (K, P) labels that it never learned from.
+        counts: (K, 2) of all labels, how many the member holds out, and how many it can do
+            nothing with because their episodes are on different sides.
     """
 
     difference: NDArray[np.float32]
@@ -32,6 +34,7 @@ class Judged:
     teachers: NDArray[np.int64]
     learned: Mask
     held: Mask
+    counts: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ def summarise(
         "reward_model/l2": float(np.mean(l2)),
         "reward_model/label_entropy_bound": label_entropy_bound(judged.targets),
         "reward_model/labels": float(labels),
+        "reward_model/labels_heldout": float(judged.counts[:, 0].mean()),
+        "reward_model/labels_lost": float(judged.counts[:, 1].mean()),
         "reward_model/batches": float(sum(batches)),
     }
     return FitReport(metrics, tuple(l2), tuple(batches), labels)

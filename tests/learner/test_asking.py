@@ -11,9 +11,12 @@ import pytest
 
 from learner.agents.ppo import make_agent
 from learner.agents.rollouts import Rollout
-from learner.asking import Asking, pair_accuracy
+from learner.asking import Asking
 from learner.config import RunConfig, parse_config
 from learner.envs.registry import make
+from learner.preferences import LabelledPairs, PreferenceRow, SegmentStore, labelled_pairs
+from learner.queries.audit import pair_accuracy
+from learner.rewards.holdout import HoldOut
 
 Build = Callable[..., dict[str, Any]]
 
@@ -91,7 +94,76 @@ def test_people_always_have_pairs_but_never_more_than_the_budget(
     )
     asking = Asking(run, np.random.default_rng(0))
     asking.asked = asked
-    assert asking.due(100, open_pairs=open_pairs, labels=labels) == due
+    assert asking.due(320, open_pairs=open_pairs, labels=labels) == due
+
+
+def test_first_pairs_for_people_are_spread_over_the_untrained_rollouts(tiny: Build) -> None:
+    run = config(
+        tiny,
+        teacher={"kind": "person"},
+        queries={"open_target": 5, "initial": 9, "budget": 16, "initial_steps": 900},
+    )
+    asking = Asking(run, np.random.default_rng(0))
+    due = []
+    for rollouts in (1, 2, 3, 4):  # of 320 steps; all pairs answered at once
+        due.append(asking.due(320 * rollouts, open_pairs=0, labels=asking.asked))
+        asking.asked += due[-1]
+    assert due == [3, 3, 3, 5]
+
+
+def endless(count: int, *, first_step: int) -> Rollout:
+    """128 steps of environments whose episodes never end; each step shows its own number."""
+    shape = (128, count)
+    marks = first_step + np.arange(128)[:, None] + 10_000 * np.arange(count)
+    zeros = np.zeros(shape, np.float32)
+    return Rollout(
+        observations=marks[..., None].astype(np.float32),
+        actions=np.zeros(shape, np.int64),
+        sampled=zeros,
+        true_rewards=zeros,
+        ends=np.zeros(shape, np.bool_),
+        truncated=np.zeros(shape, np.bool_),
+        values=zeros,
+        log_probs=zeros,
+        last_values=zeros[0],
+        levels=np.zeros(shape, np.int64),
+        episode_times=first_step + np.arange(128)[:, None] + np.zeros(shape, np.int64),
+        first_step=first_step,
+    )
+
+
+def steps_of(labels: LabelledPairs, index: int) -> set[float]:
+    return set(labels.store[labels.keys[index]].observations.reshape(-1).tolist())
+
+
+@pytest.mark.parametrize("count", [8, 64])
+def test_endless_episodes_leave_labels_to_be_judged_on(tiny: Build, count: int) -> None:
+    """The papers hide ends, so that a rollout holds one part of an episode per environment."""
+    run = config(tiny, segments={"length": 10})
+    rng = np.random.default_rng(0)
+    asking = Asking(run, rng)
+    asked = []
+    for iteration in range(6):
+        pairs = 100 if iteration == 0 else 10
+        asked += asking.choose(endless(count, first_step=128 * iteration), None, pairs)
+    store, rows = SegmentStore(10), []
+    for key, question in enumerate(asked):
+        for side, one in enumerate((question.a, question.b)):
+            steps = one.segment.trajectory.actions[one.segment.window]
+            store.add(2 * key + side, one.seen, steps, one.segment.trajectory.episode)
+        rows.append(PreferenceRow(key, key, 1, 2 * key, 2 * key + 1, "a"))
+    holdouts = [HoldOut() for _ in range(3)]
+    for rows_so_far in (100, 110, 120, 130, 140, 150):
+        labels = labelled_pairs(rows[:rows_so_far], store)
+        splits = [one.split(labels, 0.368, rng) for one in holdouts]
+    for learn, held in splits:
+        assert held.mean() >= 0.2
+        assert 1 - (learn | held).mean() <= 0.05
+        learned, judged = (
+            {step for pair in labels.pairs[side] for key in pair for step in steps_of(labels, key)}
+            for side in (learn, held)
+        )
+        assert not learned & judged
 
 
 def test_accuracy_on_fresh_pairs_is_1_for_the_true_reward_and_0_for_its_negative(
@@ -99,7 +171,9 @@ def test_accuracy_on_fresh_pairs_is_1_for_the_true_reward_and_0_for_its_negative
 ) -> None:
     def accuracy(rewards: Any) -> float:
         rng = np.random.default_rng(3)
-        return pair_accuracy(played, rewards, config(tiny), rng)["reward_model/accuracy_fresh"]
+        return pair_accuracy(played, rewards, config(tiny).segments, rng)[
+            "reward_model/accuracy_fresh"
+        ]
 
     assert accuracy(played.true_rewards) == 1.0
     assert accuracy(-played.true_rewards) == 0.0

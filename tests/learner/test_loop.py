@@ -144,6 +144,26 @@ def test_the_step_budget_is_kept_and_every_step_counted(workplace: Workplace, ti
     assert outcome.steps == 1000  # three rollouts of 320 steps, and a short one of 40
 
 
+def test_first_pairs_come_from_many_untrained_rollouts_and_hidden_ends_are_held_out(
+    workplace: Workplace, tiny: Build
+) -> None:
+    """Two rollouts of one endless episode per environment, then the first fit."""
+    queries = {"initial": 12, "initial_steps": 600}
+    penalty = {"id": "CartPole-v1", "episode_end": "penalty", "end_penalty": -5.0}
+    values = VECTORS | {"environment": penalty}
+    loop = TrainingLoop(start(workplace, tiny(**values, queries=queries)), Control())
+    figures = [loop.iterate() for _ in range(3)]
+    loop.environments.close()
+    assert [one["preferences/asked"] for one in figures[:2]] == [6, 12]
+    assert [("reward_model/labels" in one, "train/loss" in one) for one in figures] == [
+        (False, False), (False, False), (True, True)
+    ]  # fmt: skip
+    assert figures[2]["time/total_timesteps"] == 3 * 320
+    assert figures[2]["reward_model/labels"] == 12
+    assert figures[2]["reward_model/labels_heldout"] >= 2
+    assert figures[2]["reward_model/labels_lost"] == 0
+
+
 def test_no_more_labels_than_the_budget(workplace: Workplace, tiny: Build) -> None:
     outcome = finish(start(workplace, tiny()))
     assert outcome.labels == 16

@@ -157,7 +157,7 @@ def test_a_segment_starts_from_the_newest_snapshot_and_outlives_its_rollout():
     assert segment.true_return == pytest.approx(21.0)
 
 
-def test_segments_are_of_one_episode_exactly_if_they_name_the_same():
+def test_segments_are_of_one_part_of_an_episode_exactly_if_they_name_the_same():
     played = rollout([[20, 100], [100]], 60)
 
     def episode(env, t):
@@ -165,12 +165,11 @@ def test_segments_are_of_one_episode_exactly_if_they_name_the_same():
 
     assert episode(0, 0) == episode(0, 15)
     assert len({episode(0, 0), episode(0, 20), episode(1, 0)}) == 3
-    # The episode goes on in the next rollout under the same name.
+    # What the next rollout holds of the episode is another part of it.
     following = rollout([[100], [100]], 60, begun=40)
     following.first_step = played.first_step + 60
-    assert to_segment(following, Window(0, 3, 5), EnvironmentConfig()).trajectory.episode == (
-        episode(0, 20)
-    )
+    rest = to_segment(following, Window(0, 3, 5), EnvironmentConfig()).trajectory.episode
+    assert rest not in {episode(0, 0), episode(0, 20), episode(1, 0)}
 
 
 def test_without_snapshots_a_segment_holds_what_the_agent_saw():

@@ -50,18 +50,63 @@ def test_one_in_e_is_held_out_where_episodes_allow_it() -> None:
 
 def test_pairs_that_share_an_episode_go_to_one_side() -> None:
     labels = compared([("x", "y"), ("y", "z")] * 5 + [(f"a{i}", f"b{i}") for i in range(30)])
-    learn, held = HoldOut().split(labels, SHARE, np.random.default_rng(1))
-
-    assert len(set(held[:10])) == 1
+    for seed in range(10):
+        learn, held = HoldOut().split(labels, SHARE, np.random.default_rng(seed))
+        assert len(set(held[:10])) == 1
     assert (learn | held).all()
 
 
-def test_few_long_episodes_still_leave_something_to_be_judged_on() -> None:
+def test_never_more_is_lost_than_held_out() -> None:
+    """Every episode meets every other, so a cut would lose two labels for each it holds out."""
     labels = compared(random_pairs(300, 16))
     learn, held = HoldOut().split(labels, SHARE, np.random.default_rng(1))
 
-    assert held.any()
-    assert (learn | held).mean() >= 0.75
+    assert learn.all()
+    assert not held.any()
+
+
+def test_links_between_clusters_are_cut() -> None:
+    """Ten clusters of episodes in a ring: a few labels between them are given up."""
+    rng = np.random.default_rng(0)
+    inside = [
+        (f"{cluster}.{a}", f"{cluster}.{b}")
+        for cluster in range(10)
+        for a, b in rng.integers(6, size=(30, 2))
+    ]
+    between = [(f"{cluster}.0", f"{(cluster + 1) % 10}.3") for cluster in range(10)]
+    labels = compared(inside + between)
+    learn, held = HoldOut().split(labels, SHARE, np.random.default_rng(1))
+
+    assert held.mean() >= 0.25
+    assert 0 < 1 - (learn | held).mean() <= 0.05
+
+
+def arrivals(pairs: list[tuple[str, str]], *, together: int, members: int = 3) -> np.ndarray:
+    """(members, P) held out at the end, where labels come one by one after the first ones."""
+    everything = compared(pairs)
+    holdouts, rng = [HoldOut() for _ in range(members)], np.random.default_rng(1)
+    for count in range(together, len(pairs) + 1):
+        held = [one.split(everything.select(np.arange(count)), SHARE, rng)[1] for one in holdouts]
+    return np.stack(held)
+
+
+def test_members_hold_out_different_labels_that_come_one_by_one() -> None:
+    """Otherwise nobody would ever learn from a third of what people answer."""
+    held = arrivals([(f"a{i}", f"b{i}") for i in range(100)], together=1)
+
+    assert held.mean() == pytest.approx(SHARE, abs=0.1)
+    assert held.all(axis=0).mean() < 0.12  # independently 0.05
+    assert (~held).all(axis=0).mean() > 0.15  # independently 0.25
+
+
+def test_nothing_is_caught_up_on_after_a_start_without_holdout() -> None:
+    """The newest labels are of the agent's newest behaviour."""
+    linked = [("x", "y"), ("y", "z"), ("z", "x")] * 25
+    held = arrivals(linked + [(f"a{i}", f"b{i}") for i in range(45)], together=75)
+
+    assert not held[:, :75].any()
+    assert held[:, 75:].mean() < 0.5
+    assert held[:, 75:].all(axis=0).mean() < 0.15
 
 
 def test_an_episode_keeps_its_side_when_labels_arrive() -> None:
