@@ -158,20 +158,21 @@ function answer(side, strength) {
 // A practice answer waits for its judgement; the same key again if it has to be sent again.
 async function practise(pair, said) {
   judging = true;
+  let trouble = "";
   try {
     const key = `practice-${pair.id}`;
     const stored = await post(`/assignments/${pair.id}/answer`, { ...said, submission_key: key });
     if (stored.feedback) await view.feedback(stored.feedback);
     queue = queue.filter((one) => one.id !== pair.id);
   } catch (error) {
-    view.line(error instanceof Offline ? "Practice needs the server; answer again." : error.message);
+    trouble = error instanceof Offline ? "Practice needs the server; answer again." : error.message;
     // Judged already, its reply lost on the way, say: the same pair would be refused for ever.
     if (error instanceof Refusal && !error.passes) queue = queue.filter(({ id }) => id !== pair.id);
-  } finally {
-    judging = false;
-    arrange();
-    ask();
   }
+  judging = false;
+  arrange();
+  await ask();
+  if (trouble) view.line(trouble); // after what asking has to say, which it would be lost under
 }
 
 async function skip() {
