@@ -5,7 +5,8 @@
 Two runs of one config in one process take turns, an iteration each: one pays the true reward,
 one learns it with three image members while labels arrive, segments are captured and stored, and
 the ensemble is refitted at every iteration. Both store checkpoints and figures as any run does. The
-first fit, which happens once, is reported by itself; scoring the agent is part of neither.
+first fit, which happens once, is reported by itself; scoring the agent is part of neither. Measured
+twice: with few labels, and with a full buffer of 3,000.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from server.database import migrate
 
 BARS = {"cpu": 0.80, "cuda": 0.90}
 LABELS = 28  # per iteration, as in experiments/coinrun-oracle.yaml
+FEW, FULL = 2 * LABELS, 3000  # labels at the first fit; `reward.buffer` holds no more
 
 
 class Stopwatch(Control):
@@ -82,18 +84,17 @@ class Contender:
         self._workplace.close()
 
 
-def make_config(game: str, rounds: int, quick: bool) -> dict[str, Any]:
+def make_config(game: str, rounds: int, labels: int, n_steps: int) -> dict[str, Any]:
     """A run that can be taken forward by `rounds` iterations, behind three that warm up."""
     iterations = rounds + 4  # the last one of a run is scored, so it is not reached
-    n_steps = 64 if quick else 256
     return {
         "total_steps": iterations * n_steps * 64,
         "environment": {"id": f"procgen/{game}"},
         "agent": {"n_steps": n_steps},
         "segments": {"endings": 0.5},
         "queries": {
-            "budget": LABELS * (iterations + 1),
-            "initial": 2 * LABELS,
+            "budget": labels + LABELS * iterations,
+            "initial": labels,
             "schedule": {"kind": "constant"},
         },
         "teacher": {"kind": "synthetic"},
@@ -103,14 +104,12 @@ def make_config(game: str, rounds: int, quick: bool) -> dict[str, Any]:
 
 @contextmanager
 def contenders(values: dict[str, Any]) -> Iterator[tuple[Contender, Contender]]:
-    """The baseline and the whole loop, with the same precision and threads."""
+    """The baseline and the whole loop; in one folder, so that their agents are run alike."""
     with tempfile.TemporaryDirectory() as folder:
         plain = parse_config(values | {"agent": values["agent"] | {"reward": "true"}})
-        baseline = Contender(plain, Path(folder) / "true")
-        compute = baseline.loop.agent.compute
-        same = {"precision": compute.precision, "threads": compute.threads}
-        print(f"both: {compute.precision} on {compute.device}, {compute.threads} threads")
-        whole = Contender(parse_config(values | same), Path(folder) / "learned")
+        baseline = Contender(plain, Path(folder))
+        whole = Contender(parse_config(values), Path(folder))
+        print(f"agents: {whole.loop.agent.compute}, reward model: {whole.loop.reward_compute}")
         try:
             yield baseline, whole
         finally:
@@ -118,7 +117,7 @@ def contenders(values: dict[str, Any]) -> Iterator[tuple[Contender, Contender]]:
             whole.close()
 
 
-def measure(values: dict[str, Any], rounds: int) -> list[Figure]:
+def measure(name: str, values: dict[str, Any], rounds: int, *, bar: bool) -> list[Figure]:
     """Take turns; the figures are medians over the rounds."""
     with contenders(values) as (baseline, whole):
         first = [whole.iterate() for _ in range(2)][-1]  # asks the first pairs, fits on them
@@ -128,27 +127,34 @@ def measure(values: dict[str, Any], rounds: int) -> list[Figure]:
         labels = whole.loop.asking.asked
         seconds = np.array([(baseline.iterate(), whole.iterate()) for _ in range(rounds)])
         labels = whole.loop.asking.asked - labels
-        shares = [(baseline.watch.seconds, "true reward"), (whole.watch.seconds, "whole loop")]
+        shares = [
+            (baseline.watch.seconds, f"{name}: true reward"),
+            (whole.watch.seconds, f"{name}: whole loop"),
+        ]
         steps = whole.loop.config.rollout_steps
         device = whole.loop.agent.compute.device
     speed = steps / seconds
     ratio = speed[:, 1] / speed[:, 0]
     figures = [
-        Figure("true reward", float(np.median(speed[:, 0])), "steps/s", _spread(speed[:, 0])),
-        Figure("whole loop", float(np.median(speed[:, 1])), "steps/s", _spread(speed[:, 1])),
         Figure(
-            "whole loop / true reward",
+            f"{name}: true reward", float(np.median(speed[:, 0])), "steps/s", _spread(speed[:, 0])
+        ),
+        Figure(
+            f"{name}: whole loop", float(np.median(speed[:, 1])), "steps/s", _spread(speed[:, 1])
+        ),
+        Figure(
+            f"{name}: whole loop / true reward",
             float(np.median(ratio)),
             "x",
             _spread(ratio),
-            at_least=BARS[device],
+            at_least=BARS[device] if bar else None,
         ),
-        Figure("labels per iteration", labels / rounds, at_least=1),
-        Figure("iteration with the first fit", first, "s"),
+        Figure(f"{name}: labels per iteration", labels / rounds, at_least=1),
+        Figure(f"{name}: iteration with the first fit", first, "s"),
     ]
-    for spent, name in shares:
+    for spent, side in shares:
         figures += [
-            Figure(f"{name}: {doing}", value / rounds, "s")
+            Figure(f"{side}, {doing}", value / rounds, "s")
             for doing, value in spent.items()
             if doing  # the other's turn
         ]
@@ -167,10 +173,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--game", default="coinrun")
     options = parser.parse_args()
-    rounds = 2 if options.quick else options.rounds
-    return report(
-        "loop_overhead", measure(make_config(options.game, rounds, options.quick), rounds)
-    )
+    rounds, n_steps = (2, 64) if options.quick else (options.rounds, 256)
+    figures = []
+    for labels in (FEW,) if options.quick else (FEW, FULL):
+        values = make_config(options.game, rounds, labels, n_steps)
+        figures += measure(f"{labels:,} labels", values, rounds, bar=not options.quick)
+    return report("loop_overhead", figures)
 
 
 if __name__ == "__main__":

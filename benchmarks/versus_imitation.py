@@ -106,7 +106,7 @@ def _ask(command: list[str], kind: str, members: int, size: tuple[int, int]) -> 
 def compare(kind: str, members: int, quick: bool, repeats: int, python: Path) -> list[Figure]:
     """Both by turns, and their ratio."""
     theirs, own = (_QUICK if quick else _SIZES)[kind]
-    side = [str(python), "benchmarks/imitation_side.py"]
+    side = [str(python), "benchmarks/imitation/throughput.py"]
     our_side = [sys.executable, "-m", "benchmarks.versus_imitation", "--side"]
     speeds, peaks = [], []
     for _ in range(repeats):

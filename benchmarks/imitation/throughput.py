@@ -1,6 +1,6 @@
 """What `versus_imitation` measures of imitation 1.0.1, run by the Python of its environment.
 
-    python imitation_side.py KIND MEMBERS COMPARISONS EPOCHS
+    python benchmarks/imitation/throughput.py KIND MEMBERS COMPARISONS EPOCHS
 
 Prints comparisons per second of its reward trainer and the peak resident bytes, as JSON.
 KIND is "mlp" (17 + 6 inputs, 50 steps) or "cnn" (64x64x3, 25 steps); batches of 32, one thread.
