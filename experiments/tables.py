@@ -16,13 +16,17 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from experiments.grid import Cell, Grid, cells, read_grid
-from learner.evaluation.returns import mean_return
+from learner.evaluation.estimates import Estimate
+from learner.evaluation.procgen_scores import RANGES, normalised_score, official_score
+from learner.evaluation.returns import mean_over_runs, ratio_over_runs
 
 PAGES = Path("docs/results")
 POINTS = 60
+UNTRAINED = "evaluation/return_test"
+"""Its first value, in a run that learns its reward, is that of an agent which has not learned."""
+
 # Readable by people who do not tell colours apart (Okabe and Ito 2008).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
@@ -35,19 +39,18 @@ class Column:
     figure: str
 
     @property
-    def values(self) -> NDArray[np.float64]:
-        """(seeds,) the compared figure."""
-        return np.array([one["figures"][self.figure]["value"] for one in self.outcomes])
+    def values(self) -> dict[int, float]:
+        """The compared figure by seed."""
+        return {one["seed"]: one["figures"][self.figure]["value"] for one in self.outcomes}
 
     @property
-    def text(self) -> str:
-        """Mean and 95 % interval over seeds."""
-        if not self.outcomes:
-            return "–"
-        found = mean_return(self.values, rng=np.random.default_rng(0))
-        if found.n == 1:
-            return f"{found.value:,.1f} (1 seed)"
-        return f"{found.value:,.1f} ({found.low:,.1f} to {found.high:,.1f})"
+    def untrained(self) -> list[float]:
+        """Scores of the agents before they learned: the reward model's come after that score."""
+        return [
+            one["curves"][UNTRAINED][0][1]
+            for one in self.outcomes
+            if one["config"]["agent"]["reward"] == "learned" and one["curves"].get(UNTRAINED)
+        ]
 
 
 def collect(path: Path, grid: Grid) -> dict[tuple[str, str], Column]:
@@ -62,29 +65,77 @@ def collect(path: Path, grid: Grid) -> dict[tuple[str, str], Column]:
 
 def table(grid: Grid, columns: dict[tuple[str, str], Column]) -> list[str]:
     """Markdown rows, one per task and variant."""
+    official = any(_official(column) for column in columns.values())
     lines = [
-        f"| task | variant | {grid.figure}: mean (95 %) | / {grid.baseline} "
-        "| labels | seeds | minutes a run |",
-        "|---|---|---|---|---|---|---|",
+        f"| task | variant | {grid.figure}: mean (95 %) | / {grid.baseline} (95 %) "
+        f"| gain over the untrained agent / {grid.baseline}'s (95 %) "
+        + "| normalised | official PPO at these steps " * official
+        + "| labels | seeds | minutes a run |",
+        "|---|---|---|---|---|" + "---|---|" * official + "---|---|---|",
     ]
     for (task, variant), column in columns.items():
-        base = columns[task, grid.baseline]
         if not column.outcomes:
             continue
-        ratio = "–"
-        if base.outcomes and variant != grid.baseline:
-            ratio = f"{column.values.mean() / base.values.mean():.2f}"
+        floors = [
+            one for (of, _), other in columns.items() if of == task for one in other.untrained
+        ]
+        compared = _compared(column, columns[task, grid.baseline], floors)
+        if variant == grid.baseline:
+            compared = ["–", "–"]
         labels = max(one["labels"] for one in column.outcomes)
         minutes = np.mean([one["seconds"] for one in column.outcomes]) / 60
-        lines.append(
-            f"| {task} | {variant} | {column.text} | {ratio} | {labels:,} "
-            f"| {len(column.outcomes)} | {minutes:.0f} |"
-        )
+        row = [task, variant, _text(mean_over_runs([*column.values.values()]), "{:,.1f}")]
+        row += compared
+        if official:
+            row += _official(column) or ["–", "–"]
+        row += [f"{labels:,}", str(len(column.outcomes)), f"{minutes:.0f}"]
+        lines.append(f"| {' | '.join(row)} |")
     return lines
 
 
+def _compared(column: Column, base: Column, floors: list[float]) -> list[str]:
+    """Ratio of returns and of gains over the untrained agent, over the seeds that both have."""
+    seeds = sorted(set(column.values) & set(base.values))
+    values = np.array([column.values[seed] for seed in seeds])
+    bases = np.array([base.values[seed] for seed in seeds])
+    if not seeds:
+        return ["–", "–"]
+    # A ratio of returns means nothing where these can be negative.
+    positive = min(values.min(), bases.min()) > 0
+    ratio = _text(ratio_over_runs(values, bases), "{:.2f}") if positive else "–"
+    if not floors or bases.mean() == (floor := float(np.mean(floors))):
+        return [ratio, "–"]
+    return [ratio, _text(ratio_over_runs(values - floor, bases - floor), "{:.2f}")]
+
+
+def _official(column: Column) -> list[str]:
+    """Mean normalised return (Cobbe et al. 2020) and the official curve's; none elsewhere."""
+    if not column.outcomes:
+        return []
+    environment = column.outcomes[0]["config"]["environment"]
+    game, mode = environment["id"].removeprefix("procgen/"), environment["distribution_mode"]
+    procgen = environment["id"].startswith("procgen/") and game in RANGES
+    if not procgen or mode not in ("easy", "hard"):
+        return []
+    mean = float(np.mean([*column.values.values()]))
+    curve = None
+    if mode == "easy" and environment["num_levels"] == 200:
+        curve = official_score("easy-200", game, "test", column.outcomes[0]["steps"])
+    return [f"{normalised_score(game, mode, mean):.2f}", "–" if curve is None else f"{curve:.1f}"]
+
+
+def _text(found: Estimate, style: str) -> str:
+    """A figure with its interval over seeds."""
+    value = style.format(found.value)
+    if found.n == 1:
+        return f"{value} (1 seed)"
+    if not np.isfinite(found.low):
+        return f"{value} (unbounded)"
+    return f"{value} ({style.format(found.low)} to {style.format(found.high)})"
+
+
 def draw(path: Path, grid: Grid, columns: dict[tuple[str, str], Column]) -> None:
-    """One panel per task: means over seeds, shaded from the lowest to the highest seed."""
+    """One panel per task: means over seeds, shaded over their 95 % intervals."""
     figure = Figure(figsize=(4.6 * len(grid.tasks) + 0.6, 3.8), layout="constrained")
     for place, task in enumerate(grid.tasks):
         axes = figure.add_subplot(1, len(grid.tasks), place + 1)
@@ -107,7 +158,10 @@ def _draw_curves(axes: Axes, curves: list[list[list[float]]], label: str, colour
     steps = np.linspace(max(x[0] for x, _ in points), min(x[-1] for x, _ in points), POINTS)
     values = np.stack([np.interp(steps, x, y) for x, y in points])  # (seeds, POINTS)
     axes.plot(steps, values.mean(axis=0), color=colour, label=label)
-    axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15)
+    if len(values) > 1:
+        found = [mean_over_runs(column) for column in values.T]
+        low, high = [one.low for one in found], [one.high for one in found]
+        axes.fill_between(steps, low, high, color=colour, alpha=0.15)
 
 
 def page(path: Path) -> Path:
@@ -123,9 +177,10 @@ def page(path: Path) -> Path:
         "",
         f"![Curves]({path.stem}.png)",
         "",
-        "Intervals are bootstrapped over seeds; the figure of a run is the mean over "
-        f"{first.values.evaluation.episodes} episodes of its last agent. In the picture the shade "
-        "reaches from the lowest to the highest seed.",
+        "Intervals are Student's over seeds, of ratios Fieller's over seeds that both have; the "
+        f"figure of a run is the mean over {first.values.evaluation.episodes} episodes of its last "
+        "agent. The untrained agent is that of the same runs before their first fit. In the "
+        "picture the shade is the 95 % interval of the mean.",
         "",
         f"Not finished: {', '.join(missing) or 'none'}.",
         "",

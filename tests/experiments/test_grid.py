@@ -41,8 +41,13 @@ def test_every_cell_is_a_run_of_its_own(path: Path) -> None:
 
 def finish(cell: grids.Cell, value: float) -> None:
     outcome = {
+        "seed": cell.seed,
+        "steps": 1_000_000,
         "figures": {"true return, unseen levels": {"value": value}},
-        "curves": {"rollout/ep_rew_mean": [[1, 0.0], [10, value]]},
+        "curves": {
+            "rollout/ep_rew_mean": [[1, 0.0], [10, value]],
+            "evaluation/return_test": [[1, 20.0], [10, value]],
+        },
         "labels": 700,
         "seconds": 60.0,
         "config": cell.values.model_dump(mode="json"),
@@ -57,11 +62,18 @@ def test_finished_cells_become_a_page_and_others_are_named(tmp_path, monkeypatch
     path = Path("experiments/grids/mujoco.yaml")
     cells = list(grids.cells(path, "hopper/*"))
     for cell in cells[:5]:  # of nine: all variants of seed 0, two of seed 1
-        finish(cell, {"true-reward": 1000.0, "700-labels": 900.0}.get(cell.variant, 1100.0))
+        value = {"true-reward": 1000.0, "700-labels": 900.0}.get(cell.variant, 1100.0)
+        finish(cell, value + 20 * cell.seed)
     grid = grids.read_grid(path)
     rows = table(grid, collect(path, grid))
-    assert any("| hopper | 700-labels | 900.0 (900.0 to 900.0) | 0.90 |" in row for row in rows)
-    assert any("| hopper | 1400-labels | 1,100.0 (1 seed) | 1.10 |" in row for row in rows)
+    # 900 and 920: Student's quantile for two seeds is 12.706, times 10
+    beside = "| 910.0 (782.9 to 1,037.1) | 0.90 (0.89 to 0.91) | 0.90 (0.88 to 0.91) | 700 | 2 |"
+    assert any(f"| hopper | 700-labels {beside}" in row for row in rows)
+    alone = "| 1,100.0 (1 seed) | 1.10 (1 seed) | 1.10 (1 seed) | 700 | 1 |"
+    assert any(f"| hopper | 1400-labels {alone}" in row for row in rows)
+    assert any(
+        "| hopper | true-reward | 1,010.0 (882.9 to 1,137.1) | – | – |" in row for row in rows
+    )
     written = page(path).read_text()
     assert "hopper-1400-labels-1" in written
     assert "hopper-700-labels-1," not in written
