@@ -39,6 +39,11 @@ def pay(
     return paid.astype(np.float32)
 
 
+def pay_true(rewards: NDArray[np.float32], config: AgentConfig) -> NDArray[np.float32]:
+    """The environment's rewards as the baseline is paid them: (T, N), clipped if it wants so."""
+    return np.clip(rewards, -1.0, 1.0) if config.clip_rewards else rewards
+
+
 class RewardScale:
     """Divides rewards by the running standard deviation of the discounted return.
 

@@ -164,14 +164,10 @@ def checked_actions(name: str, space: spaces.Space[Any]) -> spaces.Space[Any]:
     """The action space, if PPO can take it.
 
     Raises:
-        UnavailableEnvironment: neither `Discrete` from 0 nor a bounded `Box` nor multi-discrete.
+        UnavailableEnvironment: neither `Discrete` from 0 nor a bounded `Box`.
     """
-    fits = (
-        (isinstance(space, spaces.Discrete) and space.start == 0)
-        or (isinstance(space, spaces.Box) and space.is_bounded())
-        or isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary)
-    )
-    if not fits:
+    discrete = isinstance(space, spaces.Discrete) and space.start == 0
+    if not discrete and not (isinstance(space, spaces.Box) and space.is_bounded()):
         raise UnavailableEnvironment(
             f"{name} has actions {space}, which the agent cannot give; use an environment with "
             "discrete actions or a bounded box of them"

@@ -57,10 +57,10 @@ def make(
     else:
         streams = [Stream(seed, int(split == "test"), index) for index in range(num_envs)]
         env = SingleEnvironments(_singles(config, streams, people_view=people_view))
-    if config.frame_stack > 1:
-        env = FrameStack(env, config.frame_stack)
     if config.episode_end != "as_is":
         env = HiddenEnds(env, config)
+    if config.frame_stack > 1:  # outermost, so that a hidden end does not show in the frames
+        env = FrameStack(env, config.frame_stack)
     return env
 
 

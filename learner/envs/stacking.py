@@ -15,7 +15,8 @@ from learner.envs.protocol import Environments, Info, Step
 class FrameStack(Layer):
     """Stacks the last `depth` observations along the last axis, oldest first.
 
-    An episode starts with its first frame repeated, so nothing of the last one is seen in it.
+    An episode starts with its first frame repeated, so nothing of the last one is seen in it; past
+    an end that is hidden from the agent the frames run on.
     """
 
     def __init__(self, inner: Environments, depth: int) -> None:

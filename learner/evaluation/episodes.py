@@ -35,22 +35,19 @@ class Episodes:
     """One episode per environment, padded with zeros behind its end.
 
     Attributes:
-        true: (steps, episodes) float32 true rewards, environment units.
+        returns: (episodes,) true returns, as the game counts them.
+        true: (steps, episodes) float32 true rewards as a teacher is told them, so with the
+            penalty of an end, where the config sets one.
         predicted: (steps, episodes) float32 predicted rewards; zeros without a model.
         lengths: (episodes,) steps until the end, the last one included.
         levels: (episodes,) level seeds, -1 where there are none.
     """
 
+    returns: NDArray[np.float64]
     true: NDArray[np.float32]
     predicted: NDArray[np.float32]
     lengths: NDArray[np.int64]
     levels: NDArray[np.int64]
-
-    @property
-    def returns(self) -> NDArray[np.float64]:
-        """(episodes,) true returns."""
-        returns: NDArray[np.float64] = self.true.sum(axis=0, dtype=np.float64)
-        return returns
 
     @property
     def predicted_returns(self) -> NDArray[np.float64]:
@@ -86,6 +83,7 @@ def play(
     levels = environments.levels().copy()
     alive = np.ones(count, dtype=bool)
     lengths = np.zeros(count, dtype=np.int64)
+    returns = np.zeros(count)
     space = environments.action_space
     actions = np.zeros((count, *(space.shape or ())), space.dtype)
     true: list[NDArray[np.float32]] = []
@@ -101,6 +99,10 @@ def play(
         true.append(np.where(alive, rewards, 0.0).astype(np.float32))
         predicted.append(guess)
         lengths += alive
+        returns += true[-1]
         # Where the config hides ends from the agent, an episode of the game still counts as one.
-        alive &= ~ends & ~np.array(["episode" in info for info in infos])
-    return Episodes(np.stack(true), np.stack(predicted), lengths, levels)
+        ended = ends | np.array(["episode" in info for info in infos])
+        for index in np.flatnonzero(alive & ended):
+            returns[index] = infos[index]["episode"]["r"]  # without the penalty of the end
+        alive &= ~ended
+    return Episodes(returns, np.stack(true), np.stack(predicted), lengths, levels)

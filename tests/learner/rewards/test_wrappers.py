@@ -8,7 +8,8 @@ import pytest
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 
-from learner.config import RewardConfig
+from learner.config import EnvironmentConfig, RewardConfig
+from learner.envs.registry import make
 from learner.rewards.ensemble import ForeignRewardModel, RewardEnsemble
 from learner.rewards.packing import UnreadableRewardModel, pack, unpack
 from learner.rewards.wrappers import TRUE_REWARD, LearnedReward, LearnedRewardVecEnv
@@ -62,6 +63,48 @@ def test_the_first_frame_of_the_next_episode_is_never_paid_for_the_last_step() -
 def test_sb3_trains_on_it() -> None:
     env = LearnedRewardVecEnv(make_vec_env("CartPole-v1", n_envs=2, seed=0), cartpole_model())
     PPO("MlpPolicy", env, n_steps=32, batch_size=32, n_epochs=1, seed=0).learn(64)
+
+
+def fitted_in(name: str, **config: object) -> RewardEnsemble:
+    """A model for what a run of this environment sees."""
+    env = make(EnvironmentConfig(id=name), num_envs=1, seed=0)
+    settings = RewardConfig.model_validate({"network": "mlp", "input_noise": 0.0, **config})
+    return RewardEnsemble(env.observation_space, env.action_space, settings, seed=1)
+
+
+@pytest.mark.parametrize("name", ["Hopper-v5", "Taxi-v4", "CartPole-v1", "Blackjack-v1"])
+def test_environments_are_wrapped_as_they_are(name: str) -> None:
+    """MuJoCo shows float64, Taxi a number, Blackjack a tuple; a run's model reads vectors."""
+    model = fitted_in(name, use_action=True)
+    env = LearnedReward(gymnasium.make(name), model)
+    seen, _ = env.reset(seed=3)
+    action = env.action_space.sample()
+    vector = np.asarray(gymnasium.spaces.flatten(env.observation_space, seen), np.float32)
+    _, paid, *_ = env.step(action)
+    assert paid == pytest.approx(float(model.rewards(vector[None], np.asarray(action)[None])[0]))
+
+
+@pytest.mark.parametrize("name", ["Hopper-v5", "Taxi-v4"])
+def test_so_are_sb3s(name: str) -> None:
+    model = fitted_in(name, use_action=True)
+    env = LearnedRewardVecEnv(make_vec_env(name, n_envs=2, seed=0), model)
+    seen = env.reset()
+    space = env.observation_space
+    vectors = np.stack([gymnasium.spaces.flatten(space, one) for one in seen]).astype(np.float32)
+    actions = np.stack([env.action_space.sample() for _ in range(2)])
+    _, paid, _, _ = env.step(actions)
+    np.testing.assert_allclose(paid, model.rewards(vectors, actions), rtol=1e-6)
+
+
+def test_a_model_of_other_actions_is_refused_where_it_reads_them() -> None:
+    env = make_vec_env("Pendulum-v1", n_envs=1)
+    space = env.observation_space
+    settings = RewardConfig(network="mlp", use_action=True)
+    model = RewardEnsemble(space, gymnasium.spaces.Discrete(3), settings, seed=0)
+    with pytest.raises(ForeignRewardModel, match=r"reads actions Discrete.*the environment takes"):
+        LearnedRewardVecEnv(env, model)
+    blind = settings.model_copy(update={"use_action": False})
+    LearnedRewardVecEnv(env, RewardEnsemble(space, gymnasium.spaces.Discrete(3), blind, seed=0))
 
 
 def test_a_model_of_other_observations_is_refused() -> None:
