@@ -10,12 +10,11 @@ from rich.console import Console
 
 from cli.play import kept_plays
 from cli.user import opened
-from learner.agents.ppo import make_agent
+from learner.agents.ppo import agent_for_acting
 from learner.checkpoints import Checkpoint
 from learner.config import RunConfig, load_config, parse_config
 from learner.demonstrations import demonstrate as play
 from learner.demonstrations import read, refuse_used, write
-from learner.devices import Compute
 from learner.envs.registry import make
 from learner.minari import export_dataset, import_dataset
 from learner.records import Workplace
@@ -91,8 +90,7 @@ def _play(config: RunConfig, checkpoint: Checkpoint, episodes: int) -> list[Traj
     """The checkpoint's agent at work, one line per episode."""
     environments = make(config.environment, num_envs=config.environment.num_envs, seed=0)
     try:
-        agent = make_agent(config, environments, Compute(**checkpoint.agent["compute"]))
-        agent.load_state_dict(checkpoint.agent)
+        agent = agent_for_acting(config, environments, checkpoint.agent)
         with agent.compute.active():
             return play(
                 agent,

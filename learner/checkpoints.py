@@ -15,7 +15,7 @@ import torch
 
 from learner.errors import LearnerError
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the content changes; a checkpoint of another format is refused."""
 
 
@@ -38,6 +38,7 @@ class Checkpoint:
         agent: networks, optimiser, normalisers and generators of the agent.
         ensemble: the reward model with its optimisers and normalisation.
         environments: one snapshot per environment.
+        reward_compute: device, precision and threads of the reward model.
         asking: what was asked, and the generators of queries and teacher.
         fitting: state of the generator that fits draw from.
     """
@@ -50,6 +51,7 @@ class Checkpoint:
     last_exclusion: int
     agent: dict[str, Any]
     ensemble: dict[str, Any]
+    reward_compute: dict[str, Any]
     environments: list[bytes]
     asking: dict[str, Any]
     fitting: Mapping[str, Any]

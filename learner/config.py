@@ -74,6 +74,13 @@ class AgentConfig(_Section):
         "constant", description="linear = to 0 at total_steps"
     )
     adam_eps: float = Field(1e-5, gt=0, description="Adam's epsilon")
+    clip_rewards: bool = Field(
+        False,
+        description=(
+            "with reward=true, the agent is paid true rewards clipped to [-1, 1] (DQN and A3C on "
+            "Atari); teachers and scores keep the whole ones"
+        ),
+    )
     reward_scale: Literal["running", "fixed"] = Field(
         "running",
         description="running = divide by the standard deviation of the discounted return, clip 10",
@@ -323,12 +330,12 @@ class RunConfig(_Section):
     total_steps: int = Field(5_000_000, ge=1, description="environment steps, all of them counted")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where networks live")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto = decided by a short measurement on the device found"
+        "auto", description="auto = by a short measurement, made once per machine and kept in var"
     )
     threads: int | None = Field(
         None,
         ge=1,
-        description="torch threads; null = one, or one per core, whichever measures faster",
+        description="torch threads; null = one, or one per core, measured once per machine",
     )
     goal: str = Field("", max_length=200, description="one line for labellers: what is good")
     instructions: str = Field("", max_length=20_000, description="Markdown for labellers")

@@ -1,8 +1,7 @@
-"""Where networks run: device, precision and threads, chosen by a short measurement.
+"""Where networks run: device, precision and threads.
 
-The choice is made once for a run, logged, and kept in its checkpoints: other threads or
-another precision would round differently, and a resumed run would not repeat an unbroken one.
-Whatever the config says outright is not measured.
+A run keeps its own in its checkpoints: other threads or another precision would round
+differently, and a resumed run would not repeat an unbroken one. `learner.choices` makes them.
 """
 
 from __future__ import annotations
@@ -11,29 +10,28 @@ import ctypes
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import structlog
 import torch
 
-from learner.config import RunConfig
 from learner.errors import LearnerError
 
 Precision = Literal["float32", "bfloat16"]
 Step = Callable[[], object]
 
-# A default gives way only to something clearly faster, so that noise in the measurement
-# cannot change a run's results.
-_CLEARLY = 1.3
-_REPEATS = 5
+REPEATS = 5
+"""Steps that are timed, after one that warms up."""
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
 class DeviceError(LearnerError):
-    """A device that was asked for and is not here."""
+    """A device that was asked for and is not here; another machine may have it."""
+
+    resumable = True
 
 
 @dataclass(frozen=True)
@@ -89,6 +87,27 @@ def find_device(wanted: str) -> str:
     return "cpu"
 
 
+def require(compute: Compute) -> Compute:
+    """What a run was begun with, if this machine can go on with it.
+
+    Raises:
+        DeviceError: its device is not here.
+    """
+    if compute.device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            "this was begun on a CUDA device and there is none here; go on where there is one, or "
+            "start anew with device=cpu"
+        )
+    return compute
+
+
+def to_act(compute: Compute) -> Compute:
+    """The same where its device is here; otherwise this machine's CPU, which acts as well."""
+    if compute.device == "cpu" or torch.cuda.is_available():
+        return compute
+    return Compute("cpu", "float32", os.cpu_count() or 1)
+
+
 def keep_large_blocks() -> bool:
     """Let the C library reuse large freed blocks instead of returning them to the system.
 
@@ -105,66 +124,18 @@ def keep_large_blocks() -> bool:
     return bool(mallopt(_M_MMAP_THRESHOLD, 2**30)) and bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
 
 
-def choose(config: RunConfig, make_step: Callable[[Compute], Step], *, images: bool) -> Compute:
-    """Decide how a network is run.
-
-    Images start from all cores, vectors from one thread (a thread costs a small network more
-    than it brings), both from float32; bfloat16 and the other number of threads are measured
-    where the config leaves them open.
-
-    Args:
-        config: `device`, `precision` and `threads` are kept where they are not automatic.
-        make_step: given a candidate, returns one representative training step to be timed.
-        images: whether the network sees images; vectors always run in float32, whose
-            resolution they need and whose speed they do not miss.
-    """
-    cores = os.cpu_count() or 1
-    best = Compute(
-        device=find_device(config.device),
-        precision="float32" if config.precision == "auto" else config.precision,
-        threads=config.threads or (cores if images else 1),
-    )
-    others: list[dict[str, Any]] = []
-    if config.threads is None and best.device == "cpu" and cores > 1:
-        others.append({"threads": 1 if images else cores})
-    if images and config.precision == "auto":
-        others.append({"precision": "bfloat16"})
-    seconds = _measure(best, others, make_step)
-    for other in others:
-        candidate = replace(best, **other)
-        if seconds[best] > _CLEARLY * seconds[candidate]:
-            best = candidate
-    structlog.get_logger().info(
-        "compute chosen",
-        **best.as_dict(),
-        milliseconds={
-            f"{one.precision}, threads {one.threads}": round(1000 * least, 3)
-            for one, least in seconds.items()
-        },
-    )
-    return best
+def seconds_per_step(compute: Compute, step: Step) -> float:
+    """Least time of one step over a few repeats, after one that warms up."""
+    return least_seconds({compute: step})[compute]
 
 
-def _measure(
-    default: Compute, others: list[dict[str, Any]], make_step: Callable[[Compute], Step]
-) -> dict[Compute, float]:
-    """Least seconds of a step with each combination, the default first; none if it is alone.
+def least_seconds(steps: Mapping[Compute, Step]) -> dict[Compute, float]:
+    """Least time of each step over a few repeats, after one that warms up.
 
     They take turns, so that what else runs on the machine meanwhile slows all of them.
     """
-    if not others:
-        return {}
-    combinations = [default]
-    for other in others:
-        combinations += [replace(one, **other) for one in combinations]
-    steps = {one: make_step(one) for one in combinations}
-    rounds = [{one: _timed(one, step) for one, step in steps.items()} for _ in range(1 + _REPEATS)]
-    return {one: min(times[one] for times in rounds[1:]) for one in combinations}
-
-
-def seconds_per_step(compute: Compute, step: Step) -> float:
-    """Least time of one step over a few repeats, after one that warms up."""
-    return min([_timed(compute, step) for _ in range(1 + _REPEATS)][1:])
+    rounds = [{one: _timed(one, step) for one, step in steps.items()} for _ in range(1 + REPEATS)]
+    return {one: min(times[one] for times in rounds[1:]) for one in steps}
 
 
 def _timed(compute: Compute, step: Step) -> float:

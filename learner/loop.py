@@ -13,16 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.agents.payment import pay
-from learner.agents.ppo import make_agent
+from learner.agents.payment import pay, pay_true
+from learner.agents.ppo import choose_compute, make_agent
 from learner.agents.rollouts import Rollout
 from learner.answers import Answers
 from learner.asking import Asking, Question, ranked_pairs, unlabelled_pairs
 from learner.checkpoints import Checkpoint
+from learner.choices import FOLDER
 from learner.config import parse_config
 from learner.control import Control
 from learner.demonstrations import load
-from learner.devices import Compute
+from learner.devices import Compute, require
 from learner.envs.registry import make
 from learner.evaluation.filming import film
 from learner.evaluation.scoring import Scores, score
@@ -36,6 +37,7 @@ from learner.replay import verify
 from learner.rewards.ensemble import RewardEnsemble
 from learner.rewards.fitting import fit
 from learner.rewards.packing import pack
+from learner.rewards.probe import choose_compute as choose_reward_compute
 from learner.seeds import generator, integer
 
 ANSWER_POLL_SECONDS = 0.5
@@ -100,16 +102,15 @@ class TrainingLoop:
         refuse_long_segments(config, self.environments)
         latest = records.latest_checkpoint()
         checkpoint = Checkpoint.from_bytes(latest.content) if latest else None
-        # Measured when the run began; other threads or another precision would round differently.
-        compute = Compute(**checkpoint.agent["compute"]) if checkpoint else None
+        compute, self.reward_compute = self._computes(checkpoint)
         self.agent = make_agent(config, self.environments, compute)
         self.ensemble = RewardEnsemble(
             self.environments.observation_space,
             self.environments.action_space,
             config.reward,
             seed=integer(config.seed, "reward model"),
-            device=self.agent.compute.device,
-            precision=self.agent.compute.precision,
+            device=self.reward_compute.device,
+            precision=self.reward_compute.precision,
         )
         self.answers = Answers(records, config.segments.length, newest=config.reward.buffer)
         self.asking = Asking(config, generator(config.seed, "queries"))
@@ -229,7 +230,10 @@ class TrainingLoop:
         if self.config.reward.pseudo_label_threshold is not None:
             rng = generator(self.config.seed, f"unlabelled {self.iteration}")
             unlabelled = unlabelled_pairs(rollout, self.config, rng)
-        report = fit(self.ensemble, labels, self.config.reward, self.fitting, unlabelled=unlabelled)
+        with self.reward_compute.active():
+            report = fit(
+                self.ensemble, labels, self.config.reward, self.fitting, unlabelled=unlabelled
+            )
         self.version += 1
         self.demonstrations = None
         # What there was nothing to measure on is left out, not drawn as a zero.
@@ -245,12 +249,14 @@ class TrainingLoop:
         """
         if not self.version:
             return None
-        return self.ensemble.raw(rollout.observations, rollout.actions)
+        with self.reward_compute.active():
+            return self.ensemble.raw(rollout.observations, rollout.actions)
 
     def _improve(self, rollout: Rollout, raw: NDArray[np.float32] | None) -> dict[str, float]:
         """PPO on the learned reward; none before the first version, there is nothing to learn."""
         if not self._learns:
-            return self.agent.improve(rollout, rollout.true_rewards, pulse=self.control.pulse)
+            paid = pay_true(rollout.true_rewards, self.config.agent)
+            return self.agent.improve(rollout, paid, pulse=self.control.pulse)
         if raw is None:
             return {}
         members = self.ensemble.normalise(raw)
@@ -412,6 +418,23 @@ class TrainingLoop:
             "preferences/total": float(self.records.queue().total_labels + answered),
         }
 
+    def _computes(self, checkpoint: Checkpoint | None) -> tuple[Compute, Compute]:
+        """How agent and reward model are run: as the run was begun, or as is fastest here.
+
+        Other threads or another precision would round differently, so a run never changes them.
+        """
+        if checkpoint:
+            return (
+                require(Compute(**checkpoint.agent["compute"])),
+                require(Compute(**checkpoint.reward_compute)),
+            )
+        folder = self.records.workplace.settings.var / FOLDER
+        agents = choose_compute(self.config, self.environments, folder)
+        if not self._learns:
+            return agents, agents
+        spaces = self.environments.observation_space, self.environments.action_space
+        return agents, choose_reward_compute(self.config, *spaces, folder)
+
     # -- checkpoint and resume ----------------------------------------------------------------
 
     def _checkpoint(self) -> Checkpoint:
@@ -424,6 +447,7 @@ class TrainingLoop:
             last_exclusion=self.answers.last_exclusion,
             agent=self.agent.state_dict(),
             ensemble=self.ensemble.state_dict(),
+            reward_compute=self.reward_compute.as_dict(),
             environments=[
                 self.environments.save(index) for index in range(self.environments.num_envs)
             ],

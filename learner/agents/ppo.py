@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,9 @@ from learner.agents.losses import (
 from learner.agents.payment import RewardScale
 from learner.agents.policies import forward, log_prob_and_entropy, make_policy, sample
 from learner.agents.rollouts import Decision, Rollout, advantages, allocate, fill
+from learner.choices import choose
 from learner.config import AgentConfig, RunConfig
-from learner.devices import Compute, Step, choose, keep_large_blocks
+from learner.devices import Compute, Step, keep_large_blocks, to_act
 from learner.envs.protocol import Environments
 from learner.errors import Diverged, LearnerError
 from learner.seeds import generator, integer
@@ -355,13 +357,7 @@ class PPOAgent:
                 f"the saved agent has {len(state['episode_times'])} environments, the config "
                 f"{self.env.num_envs}; use the config that it was made with"
             )
-        try:
-            self.policy.load_state_dict(state["policy"])
-        except RuntimeError as error:
-            raise AgentStateError(
-                "the saved agent has another network than the config describes; "
-                "use the config that it was made with"
-            ) from error
+        self.load_policy(state)
         self.policy.optimizer.load_state_dict(state["optimizer"])
         self._scale.load_state_dict(state["scale"])
         self._permutations.bit_generator.state = state["permutations"]
@@ -369,10 +365,24 @@ class PPOAgent:
         self._episode_times[:] = state["episode_times"]
         self._finished.clear()
         self._finished.extend((total, length) for total, length in state["finished"])
-        for name in _TIMES:
-            setattr(self, name, state["times"][name])
         if state["compute"]["device"] == self.compute.device:
             self.compute = Compute(**state["compute"])
+
+    def load_policy(self, state: Mapping[str, Any]) -> None:
+        """Take over the policy of `state_dict` and how long it learned; enough to act.
+
+        Raises:
+            AgentStateError: it was made with another network.
+        """
+        try:
+            self.policy.load_state_dict(state["policy"])
+        except RuntimeError as error:
+            raise AgentStateError(
+                "the saved agent has another network than the config describes; "
+                "use the config that it was made with"
+            ) from error
+        for name in _TIMES:
+            setattr(self, name, state["times"][name])
 
 
 def make_agent(config: RunConfig, env: Environments, compute: Compute | None = None) -> PPOAgent:
@@ -394,15 +404,31 @@ def make_agent(config: RunConfig, env: Environments, compute: Compute | None = N
     return PPOAgent(config, env, compute)
 
 
-def choose_compute(config: RunConfig, env: Environments) -> Compute:
-    """Measure training steps of the configured policy on this machine."""
+def agent_for_acting(config: RunConfig, env: Environments, state: Mapping[str, Any]) -> PPOAgent:
+    """A saved agent that only acts: on whatever device is here, in any number of environments.
+
+    Args:
+        config: the run that it learned in.
+        env: where it is to act.
+        state: of `PPOAgent.state_dict`.
+
+    Raises:
+        AgentStateError: made with another network.
+    """
+    agent = make_agent(config, env, to_act(Compute(**state["compute"])))
+    agent.load_policy(state)
+    return agent
+
+
+def choose_compute(config: RunConfig, env: Environments, folder: Path | None = None) -> Compute:
+    """How the configured policy learns fastest on this machine, as kept in a folder if given."""
+    shape = env.observation_space.shape or ()
 
     def make_step(compute: Compute) -> Step:
         policy = make_policy(
             env.observation_space, env.action_space, config.agent, seed=0, device=compute.device
         )
-        shape = (_PROBE_BATCH, *(env.observation_space.shape or ()))
-        observations = torch.zeros(shape, dtype=torch.uint8, device=compute.device)
+        observations = torch.zeros((_PROBE_BATCH, *shape), dtype=torch.uint8, device=compute.device)
 
         def step() -> None:
             outputs, values = forward(policy, observations, precision=compute.precision)
@@ -410,4 +436,7 @@ def choose_compute(config: RunConfig, env: Environments) -> Compute:
 
         return step
 
-    return choose(config, make_step, images=config.agent.network != "mlp")
+    images = config.agent.network != "mlp"
+    layers = "" if images else f" {config.agent.hidden}"
+    network = f"policy {config.agent.network}{layers} on {shape}"
+    return choose(config, network, make_step, images=images, folder=folder)

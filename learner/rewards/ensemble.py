@@ -26,7 +26,9 @@ from learner.rewards.networks import Inputs, RewardNetwork
 Precision = Literal["float32", "bfloat16"]
 Floats = NDArray[np.float32]
 
-_CHUNK = 1024  # observations in one pass; activations of more fall out of the CPU's cache
+# Observations in one pass: activations of more fall out of a CPU's cache, while a GPU is idle
+# between passes and holds a whole rollout.
+_CHUNK = {"cpu": 1024, "cuda": 16_384}
 _SMALLEST_STD = 1e-6  # of raw rewards; below it there is nothing to scale
 
 
@@ -141,15 +143,17 @@ class RewardEnsemble:
         moves = None
         if self.config.use_action and actions is not None:
             moves = actions.reshape(len(flat), *(self.inputs.action_shape or ()))
-        rewards = np.empty((len(self.networks), len(flat)), dtype=np.float32)
+        found = torch.empty((len(self.networks), len(flat)), device=self.device)
+        chunk = _CHUNK[self.device.type]
         with torch.inference_mode(), self.autocast():
             for network in self.networks:
                 network.eval()
-            for start in range(0, len(flat), _CHUNK):
-                part = slice(start, start + _CHUNK)
+            for start in range(0, len(flat), chunk):
+                part = slice(start, start + chunk)
                 seen = self.prepare(flat[part], None if moves is None else moves[part])
                 for member, network in enumerate(self.networks):
-                    rewards[member, part] = network(*seen).cpu().numpy()
+                    found[member, part] = network(*seen)
+        rewards: Floats = found.cpu().numpy()  # the one moment at which a GPU is waited for
         if not np.isfinite(rewards).all():
             raise Diverged(
                 "the reward model gives rewards that are not finite; lower reward.learning_rate "

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from learner.agents.ppo import PPOAgent, make_agent
+from learner.agents.ppo import PPOAgent, agent_for_acting, choose_compute, make_agent
 from learner.agents.rollouts import Rollout
 from learner.config import RunConfig
-from learner.devices import Compute
+from learner.devices import Compute, require
 from learner.envs.protocol import Environments
 from learner.envs.registry import make
 from learner.evaluation.procgen_scores import RANGES, normalised_score, official_score
@@ -88,7 +88,10 @@ def train_agent(
         if task.control == "best_checkpoint":
             agent = _best(folder, task, config, environments)
         else:
-            compute = Compute(**state["agent"]["compute"]) if state else None
+            if state:
+                compute = require(Compute(**state["agent"]["compute"]))
+            else:
+                compute = choose_compute(config, environments, folder.compute)
             agent = make_agent(config, environments, compute)
             environments.reset()
             if state:
@@ -118,10 +121,7 @@ def _best(
         earned.setdefault(one.checkpoint, []).append(one.true_return)
     best = max(earned, key=lambda steps: float(np.mean(earned[steps])))
     kept = next(one for one in checkpoints(folder.experts(task.game)) if one.steps == best)
-    state = kept.load()["agent"]
-    agent = make_agent(config, environments, Compute(**state["compute"]))
-    agent.load_state_dict(state)
-    return agent
+    return agent_for_acting(config, environments, kept.load()["agent"])
 
 
 Payer = Callable[[Rollout], NDArray[np.float32]]

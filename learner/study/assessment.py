@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
-from learner.agents.ppo import PPOAgent, make_agent
+from learner.agents.ppo import PPOAgent, agent_for_acting
 from learner.checkpoints import Checkpoint
 from learner.config import RunConfig
-from learner.devices import Compute
 from learner.envs.protocol import Environments
 from learner.envs.registry import make
 from learner.evaluation.scoring import score
@@ -67,7 +65,7 @@ def assess(
     }
     figures = {name: judge(one, bank, sets, study, rng) for name, one in rewards.items()}
     with closing(_environments(config, 1)) as environments:
-        agent = _agent(config, environments, checkpoints[-1])
+        agent = agent_for_acting(config, environments, checkpoints[-1].agent)
         scores = score(agent, config, min(episodes, 100), rewarding=None, pulse=lambda: None)
     return {
         "table": [row([{"figures": one}], name, "", None, own="") for name, one in figures.items()],
@@ -97,7 +95,7 @@ def record_unseen(
             )
         for index, checkpoint in enumerate(checkpoints):
             numbers = np.flatnonzero(drawn == index)
-            agent = _agent(config, batch, checkpoint)
+            agent = agent_for_acting(config, batch, checkpoint.agent)
             for at in range(0, len(numbers), SIDE_BY_SIDE):
                 part = [int(number) for number in numbers[at : at + SIDE_BY_SIDE]]
                 played += _play(config, agent, batch, first, part, rng)
@@ -150,12 +148,3 @@ def _judging(config: RunConfig) -> StudyConfig:
 
 def _environments(config: RunConfig, count: int) -> Environments:
     return make(config.environment, num_envs=count, seed=0)
-
-
-def _agent(config: RunConfig, batch: Any, checkpoint: Checkpoint) -> PPOAgent:
-    """A checkpoint's agent, for acting alone."""
-    state = checkpoint.agent
-    agent = make_agent(config, batch, Compute(**state["compute"]))
-    agent.policy.load_state_dict(state["policy"])
-    agent.learned_steps = checkpoint.steps
-    return agent

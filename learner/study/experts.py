@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from learner.agents.ppo import PPOAgent, make_agent
+from learner.agents.ppo import PPOAgent, choose_compute, make_agent
 from learner.config import RunConfig
-from learner.devices import Compute
+from learner.devices import Compute, require
 from learner.envs.registry import make
 from learner.seeds import integer
 from learner.study.config import StudyConfig
@@ -71,7 +71,10 @@ def train_expert(
     with closing(environments):
         latest = place / _LATEST
         state = load_state(latest) if latest.exists() else None
-        compute = Compute(**state["agent"]["compute"]) if state else None
+        if state:
+            compute = require(Compute(**state["agent"]["compute"]))
+        else:
+            compute = choose_compute(config, environments, folder.compute)
         agent = make_agent(config, environments, compute)
         environments.reset()
         if state:

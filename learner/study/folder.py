@@ -6,6 +6,7 @@ demonstrations/GAME/SPLIT/00000.npz  recipes; index.json beside them says what t
 bank/GAME-SPLIT/                     what the demonstrations show; made again if removed
 cells/NAME.json and NAME.pt          a reward model, and what it is worth
 agents/NAME.json                     an agent trained on a frozen reward, and its scores
+compute/                             threads and precision, by machine and network
 problems/                            why a task did not finish
 """
 
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from learner.choices import FOLDER
 from learner.errors import LearnerError
 
 
@@ -74,6 +76,11 @@ class StudyFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    @property
+    def compute(self) -> Path:
+        """How networks are run on the machines that work on the study."""
+        return self.root / FOLDER
 
     def experts(self, game: str) -> Path:
         """Checkpoints of a game's expert."""

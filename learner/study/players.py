@@ -12,9 +12,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from learner.agents.cloning import Demonstration, clone
-from learner.agents.ppo import PPOAgent, make_agent
+from learner.agents.ppo import PPOAgent, agent_for_acting
 from learner.config import RunConfig
-from learner.devices import Compute
 from learner.envs.protocol import Environments
 from learner.evaluation.episodes import Acting
 from learner.replay import replay
@@ -110,11 +109,7 @@ class Waiting:
 
 def load_agent(config: RunConfig, batch: Environments, checkpoint: Kept) -> PPOAgent:
     """The checkpoint's agent; its environments differ in number from those of training."""
-    state = checkpoint.load()["agent"]
-    agent = make_agent(config, batch, Compute(**state["compute"]))
-    agent.policy.load_state_dict(state["policy"])
-    agent.learned_steps = checkpoint.steps
-    return agent
+    return agent_for_acting(config, batch, checkpoint.load()["agent"])
 
 
 def _clone(

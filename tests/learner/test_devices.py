@@ -8,67 +8,7 @@ import time
 import pytest
 import torch
 
-from learner.config import RunConfig
-from learner.devices import Compute, DeviceError, choose, find_device, seconds_per_step
-
-
-def step_that_takes(milliseconds):
-    """A maker of steps whose duration depends on the candidate."""
-
-    def make_step(compute: Compute):
-        return lambda: time.sleep(milliseconds(compute) / 1000)
-
-    return make_step
-
-
-@pytest.fixture
-def four_cores(monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-
-
-@pytest.mark.usefixtures("four_cores")
-class TestChoice:
-    def test_bfloat16_is_taken_where_it_is_clearly_faster(self):
-        make_step = step_that_takes(lambda c: 2 if c.precision == "bfloat16" else 10)
-        assert choose(RunConfig(), make_step, images=True) == Compute("cpu", "bfloat16", 4)
-
-    def test_float32_stays_where_bfloat16_is_hardly_faster(self):
-        make_step = step_that_takes(lambda c: 9 if c.precision == "bfloat16" else 10)
-        assert choose(RunConfig(), make_step, images=True) == Compute("cpu", "float32", 4)
-
-    def test_one_thread_is_taken_where_many_are_slower(self):
-        make_step = step_that_takes(lambda c: c.threads * 3)
-        assert choose(RunConfig(), make_step, images=True).threads == 1
-
-    def test_a_burst_of_other_work_does_not_decide(self):
-        taken = []
-
-        def make_step(compute: Compute):
-            def step():
-                taken.append(compute)
-                busy = 9 if len(taken) <= 12 else 0  # of 24 steps
-                time.sleep((busy + 12 / compute.threads) / 1000)
-
-            return step
-
-        assert choose(RunConfig(), make_step, images=True).threads == 4
-        assert len(set(taken)) == 4
-
-    def test_vectors_stay_in_float32_on_one_thread(self):
-        make_step = step_that_takes(lambda c: 1 if c.precision == "bfloat16" else 5)
-        assert choose(RunConfig(), make_step, images=False) == Compute("cpu", "float32", 1)
-
-    def test_vectors_take_all_cores_where_these_are_clearly_faster(self):
-        make_step = step_that_takes(lambda c: 12 / c.threads)
-        assert choose(RunConfig(), make_step, images=False).threads == 4
-
-    def test_what_the_config_says_is_not_measured(self):
-        def make_step(compute: Compute):
-            raise AssertionError("measured")
-
-        config = RunConfig(device="cpu", precision="bfloat16", threads=3)
-        assert choose(config, make_step, images=True) == Compute("cpu", "bfloat16", 3)
+from learner.devices import Compute, DeviceError, find_device, require, seconds_per_step, to_act
 
 
 def test_cuda_that_is_not_there_is_refused_with_a_remedy(monkeypatch):
@@ -82,6 +22,19 @@ def test_cuda_is_taken_where_it_is(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert find_device("auto") == find_device("cuda") == "cuda"
     assert find_device("cpu") == "cpu"
+
+
+def test_what_was_begun_on_cuda_goes_on_there_and_acts_anywhere(monkeypatch):
+    begun = Compute("cuda", "bfloat16", 3)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert require(begun) == to_act(begun) == begun
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(DeviceError, match="begun on a CUDA device and there is none here; go on"):
+        require(begun)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    assert to_act(begun) == Compute("cpu", "float32", 4)
+    slow = Compute("cpu", "bfloat16", 1)
+    assert require(slow) == to_act(slow) == slow
 
 
 def test_threads_are_set_within_and_put_back_after():

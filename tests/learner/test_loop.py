@@ -15,6 +15,7 @@ from sqlalchemy import select
 from learner.agents.ppo import PPOAgent
 from learner.agents.rollouts import Rollout
 from learner.control import Control, Stopped
+from learner.devices import Compute
 from learner.loop import Outcome, Progress, TrainingLoop
 from learner.records import RunRecords, Workplace
 from server.models import Metric, Preference, Query, RewardModel, Segment, Trajectory
@@ -65,6 +66,45 @@ def test_the_same_seed_gives_the_same_preferences_and_metrics(
     one, two = (stored(workplace) for workplace in workplaces)
     assert len(one["preferences"]) == 16
     assert one == two
+
+
+def test_a_measurement_that_comes_out_differently_changes_nothing(
+    workplace: Workplace, tiny: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads and precision left open: measured for the first run, kept for the second."""
+    outcomes, wanted = [], iter(("bfloat16", "float32"))
+    for _ in range(2):
+        fastest = next(wanted)
+
+        def least(steps: Any, fastest: str = fastest) -> dict[Compute, float]:
+            return {one: 1.0 if one.precision == fastest else 10.0 for one in steps}
+
+        monkeypatch.setattr("learner.choices.least_seconds", least)
+        loop = TrainingLoop(start(workplace, tiny(precision="auto")), Control())
+        metrics = loop.run().metrics
+        outcomes.append({name: one for name, one in metrics.items() if name != "time/fps"})
+        assert loop.agent.compute.precision == loop.reward_compute.precision == "bfloat16"
+    assert outcomes[0] == outcomes[1]
+
+
+def test_a_run_goes_on_with_the_threads_and_precision_it_was_begun_with(
+    workplace: Workplace, tiny: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "learner.choices.least_seconds",
+        lambda steps: {one: 1.0 if one.precision == "bfloat16" else 10.0 for one in steps},
+    )
+    records = start(workplace, tiny(precision="auto"))
+    control = LeftAt(2, "collecting")
+    control.loop = TrainingLoop(records, control)
+    with pytest.raises(Stopped):
+        control.loop.run()
+    for file in (workplace.settings.var / "compute").iterdir():
+        file.unlink()
+    monkeypatch.setattr("learner.choices.least_seconds", None)  # not measured again
+    loop = TrainingLoop(records, Control())
+    assert loop.agent.compute == loop.reward_compute == Compute("cpu", "bfloat16", 1)
+    assert loop.ensemble.precision == "bfloat16"
 
 
 def test_another_seed_gives_other_pairs(

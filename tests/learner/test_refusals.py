@@ -12,9 +12,11 @@ from gymnasium import spaces
 from sqlalchemy import select, update
 
 from learner.agents.features import SpaceError
+from learner.agents.ppo import PPOAgent
 from learner.checkpoints import FORMAT, Checkpoint, CheckpointError
 from learner.config import ConfigError, parse_config
-from learner.control import Control
+from learner.control import Control, Stopped
+from learner.devices import Compute, DeviceError
 from learner.envs.protocol import UnavailableEnvironment
 from learner.errors import LearnerError
 from learner.loop import TrainingLoop
@@ -137,7 +139,12 @@ def refused(workplace: Workplace, config: dict[str, Any]) -> str:
     [
         ("sequences", {}, UnavailableEnvironment, "observations of varying size"),
         ("unbounded actions", {}, UnavailableEnvironment, "cannot give; use an environment with"),
-        ("many actions at once", {}, SpaceError, "Discrete from 0 or a Box with one axis"),
+        (
+            "many actions at once",
+            {},
+            UnavailableEnvironment,
+            "cannot give; use an environment with",
+        ),
         ("actions as a picture", {}, SpaceError, "Discrete from 0 or a Box with one axis"),
         ("tiny pictures", {"agent": {"network": "nature"}}, SpaceError, "at least 36x36"),
         (
@@ -340,6 +347,28 @@ def test_a_checkpoint_of_another_config(
         train(again)
     assert "\n" not in str(raised.value)
     assert not isinstance(raised.value, AssertionError)
+
+
+def test_a_run_begun_on_another_device_rests_until_that_is_there(
+    workplace: Workplace, strip: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = start(workplace, strip())
+    begun = Compute("cuda", "float32", 1).as_dict()
+    state = PPOAgent.state_dict
+    monkeypatch.setattr(PPOAgent, "state_dict", lambda self: state(self) | {"compute": begun})
+
+    def leave(progress: Any) -> None:
+        raise Stopped("test")
+
+    assert train(records, leave) is None
+    again = workplace.lease("test", name=records.name)
+    assert again is not None
+    with pytest.raises(DeviceError, match="was begun on a CUDA device and there is none here"):
+        train(again)
+    with workplace.database.read() as session:
+        run = session.get_one(Run, records.run_id)
+        assert run.state == RunState.PAUSED
+        assert "go on where there is one" in run.reason
 
 
 def test_a_checkpoint_of_another_version(workplace: Workplace, strip: Build) -> None:

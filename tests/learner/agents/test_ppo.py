@@ -11,7 +11,7 @@ from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from learner.agents.ppo import AgentStateError, PPOAgent, make_agent
+from learner.agents.ppo import AgentStateError, PPOAgent, agent_for_acting, make_agent
 from learner.config import RunConfig, parse_config
 from learner.devices import Compute
 from learner.envs.registry import make
@@ -342,6 +342,22 @@ def test_a_resumed_agent_keeps_the_threads_and_precision_it_had(cartpoles):
     agent = make_agent(config_of(), cartpoles(), ONE_THREAD)
     agent.load_state_dict(passed_through_a_file(state))
     assert agent.compute == Compute("cpu", "bfloat16", 2)
+
+
+def test_an_agent_that_learned_on_a_gpu_acts_without_one(cartpoles):
+    learned = make_agent(config_of(), cartpoles(), ONE_THREAD)
+    iterate(learned, 2)
+    state = passed_through_a_file(learned.state_dict())
+    state["compute"] = Compute("cuda", "bfloat16", 1).as_dict()
+    state["noise"] = torch.zeros(16, dtype=torch.uint8)  # CUDA's generators are so small
+    env = cartpoles(2)  # not as many as it learned in
+    acting = agent_for_acting(config_of(), env, state)
+    assert (weights(acting) == weights(learned)).all()
+    assert (acting.compute.device, acting.compute.precision) == ("cpu", "float32")
+    assert acting.learned_steps == learned.learned_steps == 2 * 32 * 4
+    assert acting.act(env.observe(), np.random.default_rng(0)).shape == (2,)
+    with pytest.raises(AgentStateError, match="another network"):
+        agent_for_acting(config_of(hidden=[32]), cartpoles(2), state)
 
 
 def test_compute_is_measured_where_nobody_says(cartpoles):
