@@ -30,7 +30,7 @@ FOLDER = "compute"
 """Within the folder of everything that is kept."""
 
 # A default gives way only to something clearly faster.
-_CLEARLY = 1.3
+_CLEARLY = 1.15
 _CPU_FACTS = Path("/proc/cpuinfo")
 
 MakeStep = Callable[[Compute], Step]
