@@ -46,6 +46,7 @@ def test_a_caller_that_never_stops_sending_does_not_stop_the_game(
             while not stop.is_set():
                 server.sendall(held("a") * 100)
 
+    server.sendall(held("a"))  # so that there is something to hear, however late the thread runs
     sender = threading.Thread(target=flood)
     sender.start()
     ticks: list[frozenset[str]] = []

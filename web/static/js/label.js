@@ -41,6 +41,7 @@ let askTimer = 0;
 let undoing = false;
 let undone = 0; // answers taken back in a row
 let judging = false; // a practice answer is being judged
+let unreachable = false; // the line says so, until pairs come again
 
 // ---- taking pairs -------------------------------------------------------------------------
 
@@ -60,8 +61,8 @@ async function takePairs() {
     const count = Math.min(MOST_PAIRS, Math.max(PAIRS, queue.length));
     const given = await post(`/runs/${run}/assignments`, { count });
     if (outbox.waiting.length > 0 || undoing) return; // answered meanwhile: ask again
-    if (queue[0]) sayWhatItIs(queue[0]);
-    else view.line("");
+    if (unreachable) sayWhatItIs(queue[0]);
+    unreachable = false;
     leaseSeconds = given.lease_seconds;
     progress = given.progress;
     const current = queue[0];
@@ -70,6 +71,7 @@ async function takePairs() {
     view.waitingFor = given.waiting ?? "The next pair is on its way.";
     arrange();
   } catch (error) {
+    unreachable = true;
     view.line(
       error instanceof Offline
         ? "The server can't be reached. Pairs come again when it is back."
@@ -123,6 +125,7 @@ function begin(stage) {
 }
 
 function rest() {
+  if (shown) view.line(""); // it was about the pair that was on show
   shown = null;
   last?.pause();
   view.wait(last);
@@ -212,8 +215,8 @@ function leaveAsItWas() {
 }
 
 function sayWhatItIs(pair) {
-  if (pair.practice) view.line("Practice: you will hear whether it was right.");
-  else if (pair.corrects) view.line("An earlier answer of yours. Answer anew, or Esc to leave it.");
+  if (pair?.practice) view.line("Practice: you will hear whether it was right.");
+  else if (pair?.corrects) view.line("An earlier answer of yours. Answer anew, or Esc to leave it.");
   else view.line("");
 }
 
@@ -289,6 +292,7 @@ async function mend(stage) {
     return;
   }
   if (!found.some(({ status }) => status === 404)) {
+    unreachable = true;
     view.line("The server can't be reached. Clips come again when it is back.");
     setTimeout(() => stage.assignment === lost && stage.load(lost), ASK_AGAIN_MS);
     return;
