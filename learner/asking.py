@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +15,14 @@ from learner.agents.rollouts import Rollout
 from learner.config import RunConfig
 from learner.demonstrations import Demonstrations, Drawn
 from learner.iteration import Answering
-from learner.preferences import SegmentStore
+from learner.preferences import LabelledPairs, SegmentStore
+from learner.queries.features import labelled_features, pool_features
 from learner.queries.pairs import Pool, draw_pool, uniform_pairs, window_sums
 from learner.queries.schedules import initial_share, labels_due
 from learner.queries.selection import Selection, select
 from learner.rewards.fitting import UnlabelledPairs
 from learner.seeds import generator
-from learner.segments import Window, draw_windows, to_segment, window_observations
+from learner.segments import Window, draw_windows, to_segment
 from learner.teachers import SyntheticTeacher
 from learner.trajectories import Segment
 
@@ -35,11 +36,6 @@ _SHOWN = {"strategy": DEMONSTRATED, "score": 0.0, "uniform_too": False}
 
 SPARE = 4
 """Picks considered per pair asked, so that no window need be asked about twice at once."""
-
-# k-center compares pairs by what is seen in them; every fifth frame at an eighth of the
-# resolution tells windows apart as well as all of them, at a hundredth of the cost.
-FEATURE_FRAMES = 5
-FEATURE_PIXELS = 8
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,14 @@ class _Draft:
 
 
 class Asking:
-    """Chooses pairs over a run; remembers how many were asked."""
+    """Chooses pairs over a run; remembers how many were asked.
+
+    Attributes:
+        asked: pairs so far.
+        figures: of the last choice, the strategy's mean score of the pairs asked and of those that
+            uniform selection would have asked out of the same pool, with what the reward model
+            predicted of both: by these a strategy can be judged afterwards.
+    """
 
     def __init__(self, config: RunConfig, rng: np.random.Generator) -> None:
         """Start a run's asking.
@@ -96,6 +99,7 @@ class Asking:
         """
         self.config = config
         self.asked = 0
+        self.figures: dict[str, float] = {}
         self._rng = rng
         self._teacher = (
             SyntheticTeacher(
@@ -135,6 +139,8 @@ class Asking:
         logits: NDArray[np.float32] | None,
         count: int,
         demonstrations: Demonstrations | None = None,
+        *,
+        answered: Callable[[], LabelledPairs] | None = None,
     ) -> list[Question]:
         """Choose pairs of a rollout and let a synthetic teacher answer them.
 
@@ -144,7 +150,9 @@ class Asking:
             count: pairs wanted.
             demonstrations: shown in some of the pairs, and preferred to their clips, as the
                 config says; for the first pairs only.
+            answered: the labels so far, which k-center keeps away from.
         """
+        self.figures = {}
         if not count:
             return []
         config = self.config.queries
@@ -153,7 +161,10 @@ class Asking:
         if not len(pairs):
             return []  # the last, short rollout may hold no whole segment
         strategy = config.strategy if logits is not None else "uniform"
-        features = _features(rollout, windows, pairs) if strategy in ("kcenter", "hybrid") else None
+        features = known = None
+        if strategy in ("kcenter", "hybrid"):
+            features = pool_features(rollout, windows, pairs, self.config.segments.length)
+            known = labelled_features(answered()) if answered is not None else None
         predicted = (
             np.zeros((0, len(pairs)))
             if logits is None
@@ -166,14 +177,18 @@ class Asking:
             uniform_share=config.uniform_share,
             rng=self._rng,
             features=features,
+            labelled_features=known,
             asked=self.asked,
         )
+        picks = _spread(pairs[selection.indices], count)
+        if strategy != "uniform":
+            self.figures = _figures(selection, picks, count, predicted)
         drafts = [
             _Draft(
                 *self._sides(rollout, pool, pairs[selection.indices[rank]]),
                 _facts(selection, rank, count, predicted),
             )
-            for rank in _spread(pairs[selection.indices], count)
+            for rank in picks
         ]
         if demonstrations is None:
             return self._put(drafts)
@@ -275,6 +290,19 @@ def _facts(
     return facts
 
 
+def _figures(
+    selection: Selection, picks: list[int], count: int, predicted: NDArray[np.float64]
+) -> dict[str, float]:
+    """Means over the pairs asked, and over those that uniform selection would have asked."""
+    figures = {}
+    sets = {"": selection.indices[picks], "_uniform": selection.uniform_indices[:count]}
+    for name, indices in sets.items():
+        chances = predicted[:, indices].mean(axis=0)
+        figures[f"preferences/score{name}"] = float(selection.values[indices].mean())
+        figures[f"preferences/certainty{name}"] = float(np.maximum(chances, 1 - chances).mean())
+    return figures
+
+
 def unlabelled_pairs(
     rollout: Rollout, config: RunConfig, rng: np.random.Generator
 ) -> UnlabelledPairs:
@@ -322,15 +350,3 @@ def _differences(
     sums = window_sums(logits, windows)
     difference: NDArray[np.float64] = sums[:, pairs[:, 0]] - sums[:, pairs[:, 1]]
     return difference
-
-
-def _features(
-    rollout: Rollout, windows: list[Window], pairs: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """(pairs, features): what is seen in both windows of each pair, coarsely."""
-    observations, _ = window_observations(rollout, windows)
-    coarse = observations[:, ::FEATURE_FRAMES]
-    if coarse.ndim == 5:  # (windows, frames, H, W, C)
-        coarse = coarse[:, :, ::FEATURE_PIXELS, ::FEATURE_PIXELS].astype(np.float32) / 255
-    flat = coarse.reshape(len(windows), -1).astype(np.float32)
-    return np.concatenate([flat[pairs[:, 0]], flat[pairs[:, 1]]], axis=1)

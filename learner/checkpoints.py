@@ -12,10 +12,33 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 
+from learner.config import RunConfig, parse_config
 from learner.errors import LearnerError
 
-FORMAT = 2
+# What torch raises on content that is cut short or something else, and `Checkpoint` on fields of
+# another version.
+_UNREADABLE = (
+    RuntimeError,
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    TypeError,
+    AttributeError,
+)
+_FIXED = (
+    "seed",
+    "environment",
+    "agent",
+    "segments",
+    "reward",
+    "queries",
+    "teacher",
+    "demonstrations",
+)
+
+FORMAT = 3
 """Raised when the content changes; a checkpoint of another format is refused."""
 
 
@@ -28,6 +51,7 @@ class Checkpoint:
     """The state of a run between two iterations.
 
     Attributes:
+        config: of the run, as plain values.
         run: its name. Two runs never share a checkpoint, so that one's clearing up after itself
             never takes another's.
         iteration: the last finished one.
@@ -43,6 +67,7 @@ class Checkpoint:
         fitting: state of the generator that fits draw from.
     """
 
+    config: Mapping[str, Any]
     run: str
     iteration: int
     steps: int
@@ -72,14 +97,41 @@ class Checkpoint:
         """
         try:
             values = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+            found = values.pop("format", None)
+            if found != FORMAT:
+                raise CheckpointError(
+                    f"the checkpoint has format {found}, this version reads {FORMAT}; "
+                    "go on with the version that made it, or start a new run"
+                )
+            return cls(**values)
+        except _UNREADABLE as error:
             raise CheckpointError(
                 "the checkpoint is damaged; restore var/artifacts from a backup"
             ) from error
-        found = values.pop("format", None)
-        if found != FORMAT:
-            raise CheckpointError(
-                f"the checkpoint has format {found}, this version reads {FORMAT}; "
-                "go on with the version that made it, or start a new run"
-            )
-        return cls(**values)
+
+    def refuse_other(self, config: RunConfig) -> None:
+        """Refuse to go on with a config that would have made another run of it.
+
+        A run may be made longer, described better, or scored in another way.
+
+        Raises:
+            CheckpointError: made with other values of anything else.
+        """
+        made = parse_config(dict(self.config), source="the checkpoint's config")
+        for part in _FIXED:
+            mine, others = getattr(config, part), getattr(made, part)
+            if mine != others:
+                raise CheckpointError(
+                    f"the checkpoint was made with another {_difference(part, others, mine)}; go "
+                    "on with the config that made it, or start a new run"
+                )
+
+
+def _difference(part: str, made: Any, given: Any) -> str:
+    """The first value that differs, e.g. "agent.gamma (0.99, not 0.9)"."""
+    if isinstance(made, BaseModel):
+        name = next(
+            key for key in type(made).model_fields if getattr(made, key) != getattr(given, key)
+        )
+        return _difference(f"{part}.{name}", getattr(made, name), getattr(given, name))
+    return f"{part} ({made}, not {given})"

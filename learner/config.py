@@ -134,7 +134,11 @@ class RewardConfig(_Section):
     target_std: float = Field(0.05, gt=0, description="std of the reward over the labelled data")
     learning_rate: float = Field(3e-4, gt=0, description="Adam's step size (Ibarz 2018)")
     batch_size: int = Field(16, ge=1, description="pairs per batch (Ibarz 2018)")
-    initial_epochs: int = Field(200, ge=1, description="passes over the labels at the first fit")
+    initial_epochs: int = Field(
+        200,
+        ge=1,
+        description="passes over the labels at the first fit, unless initial_max_batches are less",
+    )
     epochs: int = Field(20, ge=1, description="passes over the labels at each later fit")
     # Three Christiano members on 64x64x3 take 0.11 s per batch on 2 cores: 40 batches are 4.5 s
     # of an iteration of about 30 s. A GPU, or vectors, afford ten times as many.
@@ -216,9 +220,11 @@ class QueryConfig(_Section):
         "disagreement", description="how pairs are chosen from the pool"
     )
     candidates: int = Field(10, ge=1, description="pool size, in pairs per pair asked")
-    uniform_share: float = Field(0.3, ge=0, le=1, description="least share asked uniformly")
+    uniform_share: float = Field(
+        0.3, ge=0, le=1, description="least share asked uniformly; validation rests on them too"
+    )
     min_preferences: int = Field(
-        1, ge=1, description="answers awaited before the first fit; until then no training"
+        10, ge=1, description="answers awaited before the first fit; until then no training"
     )
     open_target: int = Field(
         24, ge=1, description="pairs kept ready for people beyond those they have answered"
@@ -358,6 +364,11 @@ class RunConfig(_Section):
             )
         if self.queries.initial > self.queries.budget:
             raise ValueError("queries.initial is larger than queries.budget; lower it")
+        if self.queries.strategy != "uniform" and not self.queries.uniform_share:
+            raise ValueError(
+                f"queries.uniform_share is 0 and queries.strategy is {self.queries.strategy}, so "
+                "the reward model would be judged on pairs chosen by itself; set it, e.g. to 0.1"
+            )
         if (self.queries.initial_steps or 0) >= self.total_steps:
             raise ValueError(
                 "queries.initial_steps is as large as total_steps, so nothing would be learned; "

@@ -32,7 +32,7 @@ from learner.logs import EventFile
 from learner.queries.audit import pair_accuracy
 from learner.queries.schedules import untrained_steps
 from learner.records import RunRecords
-from learner.refusals import refuse_long_segments, refuse_untrained
+from learner.refusals import refuse_long_segments, refuse_ties, refuse_untrained
 from learner.replay import verify
 from learner.rewards.ensemble import RewardEnsemble
 from learner.rewards.fitting import fit
@@ -102,6 +102,8 @@ class TrainingLoop:
         refuse_long_segments(config, self.environments)
         latest = records.latest_checkpoint()
         checkpoint = Checkpoint.from_bytes(latest.content) if latest else None
+        if checkpoint:
+            checkpoint.refuse_other(config)
         compute, self.reward_compute = self._computes(checkpoint)
         self.agent = make_agent(config, self.environments, compute)
         self.ensemble = RewardEnsemble(
@@ -184,8 +186,10 @@ class TrainingLoop:
         questions = self._ask(rollout, raw)
 
         self.iteration += 1
+        metrics |= self.asking.figures
         metrics |= self._standing(rollout.ends.size / (self.control.clock() - started), questions)
         self._store(questions, version, metrics)
+        self._refuse_ties()
         if self._is_milestone():
             metrics |= self._score_checkpoint()
         self.report(
@@ -199,6 +203,14 @@ class TrainingLoop:
             )
         )
         return metrics
+
+    def _refuse_ties(self) -> None:
+        """Rest, once, where all answers to the first pairs are ties: more will not differ much."""
+        first = self.steps == untrained_steps(self.config) and self._learns
+        alone = self.config.teacher.kind == "synthetic" and self.config.demonstrations.path is None
+        if first and alone:
+            queue = self.records.queue()
+            refuse_ties(self.config, queue.total_labels, queue.decided_labels)
 
     def _imitate(self) -> dict[str, float]:
         """Let the policy start from the demonstrations, if there are any (Ibarz 2018)."""
@@ -232,7 +244,12 @@ class TrainingLoop:
             unlabelled = unlabelled_pairs(rollout, self.config, rng)
         with self.reward_compute.active():
             report = fit(
-                self.ensemble, labels, self.config.reward, self.fitting, unlabelled=unlabelled
+                self.ensemble,
+                labels,
+                self.config.reward,
+                self.fitting,
+                unlabelled=unlabelled,
+                centred=self.config.segments.at_episode_end == "shift",
             )
         self.version += 1
         self.demonstrations = None
@@ -278,7 +295,9 @@ class TrainingLoop:
             open_pairs=queue.pending + queue.open - queue.begun,
             labels=queue.total_labels + queue.owed,
         )
-        questions = self.asking.choose(rollout, raw, count, self.demonstrations)
+        questions = self.asking.choose(
+            rollout, raw, count, self.demonstrations, answered=self.answers.labels
+        )
         if not self.iteration:
             questions += self._rank()
         for question in questions[:1]:
@@ -392,6 +411,7 @@ class TrainingLoop:
             self.config,
             episodes,
             rewarding=self.ensemble.rewards if self.version else None,
+            mean_reward=self.ensemble.mean_reward,
             pulse=self.control.pulse,
         )
 
@@ -409,13 +429,16 @@ class TrainingLoop:
 
     def _standing(self, steps_per_second: float, questions: list[Question]) -> dict[str, float]:
         """Figures of the run itself, the questions of this iteration counted."""
-        answered = sum(one.answer is not None for one in questions)
+        queue = self.records.queue()
+        answers = [one.answer for one in questions if one.answer is not None]
+        decided = sum(answer in ("a", "b") for answer in answers)
         return {
             "time/fps": steps_per_second,
             "time/iterations": float(self.iteration),
             "time/total_timesteps": float(self.steps),
             "preferences/asked": float(self.asking.asked),
-            "preferences/total": float(self.records.queue().total_labels + answered),
+            "preferences/total": float(queue.total_labels + len(answers)),
+            "preferences/decided": float(queue.decided_labels + decided),
         }
 
     def _computes(self, checkpoint: Checkpoint | None) -> tuple[Compute, Compute]:
@@ -439,6 +462,7 @@ class TrainingLoop:
 
     def _checkpoint(self) -> Checkpoint:
         return Checkpoint(
+            config=self.config.model_dump(mode="json"),
             run=self.records.name,
             iteration=self.iteration,
             steps=self.steps,

@@ -30,6 +30,7 @@ class PreferenceRow:
         strength: how much better, in (0, 1]; None counts as 1.
         replaces: id of the row that this one corrects or withdraws.
         purpose: "ordinary"; or "gold", "repeat" or "practice", which tell about the teacher.
+        uniform: whether its pair was drawn uniformly, not chosen for what a model said of it.
     """
 
     id: int
@@ -41,6 +42,7 @@ class PreferenceRow:
     strength: float | None = None
     replaces: int | None = None
     purpose: str = "ordinary"
+    uniform: bool = True
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,7 @@ class LabelledPairs:
         targets: (P,) float32 in [0, 1]: 1 = first is better, 0.5 = tie.
         teachers: (P,) ids of who answered.
         ids: (P,) row ids of the answers, increasing.
+        uniform: (P,) True where the pair was drawn uniformly.
         episodes: (S,) name of each segment's episode.
     """
 
@@ -169,6 +172,7 @@ class LabelledPairs:
     targets: NDArray[np.float32]
     teachers: NDArray[np.int64]
     ids: NDArray[np.int64]
+    uniform: NDArray[np.bool_]
     episodes: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -201,6 +205,7 @@ class LabelledPairs:
             self.targets[chosen],
             self.teachers[chosen],
             self.ids[chosen],
+            self.uniform[chosen],
         )
 
     def batch(self, segments: NDArray[np.integer[Any]]) -> Batch:
@@ -257,6 +262,7 @@ def labelled_pairs(
         np.array([mu for _, mu in labels], dtype=np.float32),
         np.array([row.teacher for row, _ in labels], dtype=np.int64),
         np.array([row.id for row, _ in labels], dtype=np.int64),
+        np.array([row.uniform for row, _ in labels], dtype=np.bool_),
     )
 
 
@@ -276,6 +282,7 @@ def _assemble(
     targets: NDArray[np.float32],
     teachers: NDArray[np.int64],
     ids: NDArray[np.int64],
+    uniform: NDArray[np.bool_],
 ) -> LabelledPairs:
     """Number the segments that occur and point the pairs at them."""
     places: dict[int, int] = {}
@@ -288,5 +295,6 @@ def _assemble(
         targets=targets,
         teachers=teachers,
         ids=ids,
+        uniform=uniform,
         episodes=tuple(store[key].episode for key in keys),
     )

@@ -29,6 +29,42 @@ def refuse_long_segments(config: RunConfig, environments: Environments) -> None:
         )
 
 
+class OnlyTies(LearnerError):
+    """First answers that prefer nothing; a run can go on, but will hardly learn."""
+
+    resumable = True
+
+
+def refuse_ties(config: RunConfig, answers: int, decided: int) -> None:
+    """Say so before a run spends its steps on answers that say nothing.
+
+    Args:
+        config: the run's.
+        answers: given to the first pairs.
+        decided: of these, preferences for one of the two clips.
+
+    Raises:
+        OnlyTies: there are answers, and none of them prefers a clip.
+    """
+    if answers and not decided:
+        raise OnlyTies(
+            f"none of the first {answers} answers prefers a clip; {_decide(config)}; or go on and "
+            "ask more of the same"
+        )
+
+
+def _decide(config: RunConfig) -> str:
+    """How to get answers that prefer a clip."""
+    ways = ["make segments.length longer"]
+    if config.teacher.eps_equal:
+        ways.insert(0, "lower teacher.eps_equal")
+    if config.segments.at_episode_end == "shift":
+        ways.append("set segments.at_episode_end=pad")
+    if not config.segments.endings:
+        ways.append("raise segments.endings")
+    return f"{', '.join(ways)} in a new run"
+
+
 def refuse_untrained(config: RunConfig, answers: int, decided: int) -> None:
     """Say why a run that has used up its steps never had a reward model.
 
@@ -52,10 +88,7 @@ def refuse_untrained(config: RunConfig, answers: int, decided: int) -> None:
             "or raise total_steps"
         )
     elif not decided:
-        why = (
-            f"none of the {answers} answers prefers a clip; lower teacher.eps_equal, make "
-            "segments.length longer, or set segments.at_episode_end=pad"
-        )
+        why = f"none of the {answers} answers prefers a clip; {_decide(config)}"
     else:
         return
     raise NothingLearned(f"the agent was never trained: {why}")

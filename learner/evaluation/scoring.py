@@ -88,6 +88,7 @@ def score(
     episodes: int,
     *,
     rewarding: Rewarding | None,
+    mean_reward: float = 0.0,
     pulse: Callable[[], None],
 ) -> Scores:
     """Play episodes on train and on unseen levels and judge agent and reward model by them.
@@ -97,6 +98,7 @@ def score(
         config: the run's; equal configs are scored on equal levels.
         episodes: per split.
         rewarding: the reward model, if there is one.
+        mean_reward: its mean over the labelled data, per step.
         pulse: called once a step.
     """
     played: dict[Split, Episodes] = {}
@@ -120,7 +122,7 @@ def score(
             environments.close()
     train, test = played["train"], played["test"]
     rng = generator(config.seed, "score intervals")
-    judged = None if rewarding is None else judge(test, config.segments, rng)
+    judged = None if rewarding is None else judge(test, config.segments, mean_reward, rng)
     return Scores(
         train=mean_return(train.returns, rng=rng),
         test=mean_return(test.returns, rng=rng),
@@ -130,8 +132,18 @@ def score(
     )
 
 
-def judge(episodes: Episodes, config: SegmentConfig, rng: np.random.Generator) -> RewardScores:
-    """Judge predicted against true rewards on window pairs and on whole episodes."""
+def judge(
+    episodes: Episodes, config: SegmentConfig, mean_reward: float, rng: np.random.Generator
+) -> RewardScores:
+    """Judge predicted against true rewards on window pairs and on whole episodes.
+
+    Args:
+        episodes: played, with what the reward model predicts.
+        config: which windows are compared.
+        mean_reward: of the reward model over the data it was fitted to, per step; that of the
+            episodes at hand would be knowledge of the test.
+        rng: source of windows and resamples.
+    """
     which, starts, lengths = draw_windows(episodes, config, rng)
     true = _window_sums(episodes.true, which, starts, lengths)
     predicted = _window_sums(episodes.predicted, which, starts, lengths)
@@ -146,7 +158,7 @@ def judge(episodes: Episodes, config: SegmentConfig, rng: np.random.Generator) -
             episodes.predicted_returns,
             episodes.returns,
             episodes.lengths,
-            mean_reward=float(episodes.predicted_returns.sum() / episodes.lengths.sum()),
+            mean_reward=mean_reward,
             rng=rng,
         ),
     )

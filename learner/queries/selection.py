@@ -40,12 +40,15 @@ class Selection:
             a strategy can be judged later. k-center and hybrid: distance to the nearest centre
             when picked, and 0 for uniform picks. Uniform: 0.
         uniform_indices: (count,) what uniform selection would have picked from this pool.
+        values: (pairs,) the strategy's value of every pair of the pool before any was picked;
+            k-center and hybrid: distance to the nearest pair asked before.
     """
 
     indices: Indices
     strategies: tuple[Strategy, ...]
     scores: NDArray[np.float64]
     uniform_indices: Indices
+    values: NDArray[np.float64]
 
 
 def draw_pairs(
@@ -124,6 +127,7 @@ def select(
     if features is not None and strategy in ("kcenter", "hybrid"):
         known = features[:0] if labelled_features is None else labelled_features
         centres = np.concatenate([known, features[taken]])
+        values = np.sqrt(_placed(features, known)[1])
         if strategy == "hybrid":
             free = _more_disputed_half(predictions, free, at_least=count - len(taken))
         picked, scores[~turns] = farthest_first(features[free], centres, count - len(taken))
@@ -133,7 +137,7 @@ def select(
         indices[~turns] = free[_top(values[free], count - len(taken))]
         scores = values[indices]
     names: tuple[Strategy, ...] = tuple("uniform" if turn else strategy for turn in turns)
-    return Selection(indices, names, scores, uniform)
+    return Selection(indices, names, scores, uniform, values)
 
 
 def uniform_turns(asked: int, count: int, share: float) -> NDArray[np.bool_]:
@@ -185,11 +189,7 @@ def farthest_first(
     if not count:
         return np.empty(0, np.int64), np.empty(0, np.float64)
     # Relative to the mean, products of far-away features lose no digits.
-    origin = features.mean(axis=0, dtype=np.float64)
-    points = features - origin
-    # Without centres the mean is a way to begin, but no centre.
-    start = centres - origin if len(centres) else np.zeros((1, points.shape[1]))
-    nearest = _nearest(points, start)
+    points, nearest = _placed(features, centres)
     picks, distances = np.empty(count, np.int64), np.empty(count, np.float64)
     for turn in range(count):
         pick = int(np.argmax(nearest))
@@ -198,6 +198,16 @@ def farthest_first(
         nearest = np.minimum(nearest, to_pick) if turn or len(centres) else to_pick
         nearest[picks[: turn + 1]] = -1.0
     return picks, np.sqrt(distances)
+
+
+def _placed(features: Floats, centres: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points relative to their mean, and the squared distance of each to its nearest centre."""
+    # Relative to the mean, products of far-away features lose no digits.
+    origin = features.mean(axis=0, dtype=np.float64)
+    points = features - origin
+    # Without centres the mean is a way to begin, but no centre.
+    start = centres - origin if len(centres) else np.zeros((1, points.shape[1]))
+    return points, _nearest(points, start)
 
 
 def _nearest(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -65,6 +65,7 @@ class RunRecords(Rendering):
                 strength=strength[row.strength],
                 replaces=row.replaces_id,
                 purpose=row.purpose.value,
+                uniform=row.strategy == "uniform",
             )
             for row in rows
         ]

@@ -12,7 +12,7 @@ from torch.nn.functional import conv2d, interpolate, pad
 
 from learner.config import Augmentation
 
-_POOL = 1 << 20
+_POOL = 1 << 22  # normals: 17 MB
 _SHIFT = 4
 _JITTER = 0.3
 
@@ -20,34 +20,43 @@ _JITTER = 0.3
 class InputNoise:
     """Adds Gaussian noise, from a pool of normals drawn once per fit.
 
-    The inputs of a batch see windows of the pool that lie a random stride apart, from a random
-    start: fresh normals for every pixel would take as long as the network's forward and
+    Inputs take consecutive windows of the pool, from a random start, and a new random start where
+    it ends: fresh normals for every pixel would take as long as the network's forward and
     backward pass, and gathering a window for each input half as long as its convolutions.
     """
 
     def __init__(self, std: float, device: torch.device, rng: np.random.Generator) -> None:
-        """Draw the pool; `std` is in units of the scaled inputs (0-1, or 1 per feature)."""
+        """Get ready; `std` is in units of the scaled inputs (0-1, or 1 per feature)."""
         self._std = std
         self._rng = rng
-        size = _POOL if std else 0
-        pool = rng.standard_normal(size, dtype=np.float32) * np.float32(std)
-        self._pool = torch.from_numpy(pool).to(device)
+        self._device = device
+        self._pool = torch.empty(0)
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Scaled inputs (n, ...) with noise, changed in place."""
         if not self._std:
             return inputs
-        self._pool = self._pool.to(inputs.dtype)
         width = inputs[0].numel()
-        room = len(self._pool) - width
-        most = room // len(inputs)
-        stride = int(self._rng.integers(most // 2 + 1, most + 1))
-        start = int(self._rng.integers(room - stride * (len(inputs) - 1) + 1))
-        noise = self._pool[start:].as_strided((len(inputs), width), (stride, 1))
-        if inputs.ndim == 4:  # CHW over HWC memory; the noise is in memory order
-            n, channels, height, wide = inputs.shape
-            return inputs.add_(noise.view(n, height, wide, channels).permute(0, 3, 1, 2))
-        return inputs.add_(noise.view(inputs.shape))
+        pool = self._drawn(width, 8 * inputs.numel()).to(inputs.dtype)
+        together = max(1, len(pool) // (2 * width))
+        for first in range(0, len(inputs), together):
+            part = inputs[first : first + together]
+            start = int(self._rng.integers(len(pool) - part.numel() + 1))
+            noise = pool[start : start + part.numel()]
+            if inputs.ndim == 4:  # CHW over HWC memory; the noise is in memory order
+                n, channels, height, wide = part.shape
+                part.add_(noise.view(n, height, wide, channels).permute(0, 3, 1, 2))
+            else:
+                part.add_(noise.view(part.shape))
+        return inputs
+
+    def _drawn(self, width: int, wanted: int) -> Tensor:
+        """The pool, drawn at first use: twice an input at least, and no more than is of use."""
+        size = max(2 * width, min(_POOL, wanted))
+        if len(self._pool) < 2 * width:
+            pool = self._rng.standard_normal(size, dtype=np.float32) * np.float32(self._std)
+            self._pool = torch.from_numpy(pool).to(self._device)
+        return self._pool
 
 
 def crop(valid: NDArray[np.bool_], most: int, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -85,6 +85,12 @@ class RewardEnsemble:
         self.l2 = [self.config.l2] * self.config.members
         self._mean = np.zeros(self.config.members, dtype=np.float32)
         self._std = np.full(self.config.members, self.config.target_std, dtype=np.float32)
+        self._labelled = np.zeros(self.config.members, dtype=np.float32)
+
+    @property
+    def mean_reward(self) -> float:
+        """Mean reward of a step over the labelled data: 0 where it was centred on them."""
+        return float(self._labelled.mean())
 
     @contextmanager
     def seeded(self, seed: int) -> Iterator[None]:
@@ -171,14 +177,14 @@ class RewardEnsemble:
     def calibrate(self, raw: Floats, valid: NDArray[np.bool_], *, centred: bool) -> None:
         """Set the normalisation from the labelled data.
 
-        Where a pair's segments differ in length, missing steps count as reward 0 in the loss, so
-        the labels fix what 0 means, and only the scale is changed. Elsewhere any constant fits
-        as well, and the mean becomes 0.
+        Where short segments lack steps that count as reward 0 in the loss, the labels fix what 0
+        means, and only the scale is changed. Elsewhere any constant fits as well, and the mean
+        becomes 0.
 
         Args:
             raw: (K, n, L) unnormalised rewards of the labelled segments, or of some of their steps.
             valid: (n, L) False on missing steps.
-            centred: whether all pairs are of equal lengths.
+            centred: whether the mean becomes 0.
         """
         seen = raw[:, valid].astype(np.float64)
         centre = seen.mean(axis=1) if centred else np.zeros(len(seen))
@@ -186,6 +192,8 @@ class RewardEnsemble:
         self._mean = centre.astype(np.float32)
         flat = spread < _SMALLEST_STD
         self._std = np.where(flat, self.config.target_std, spread).astype(np.float32)
+        scale = self.config.target_std / self._std
+        self._labelled = ((seen.mean(axis=1) - centre) * scale).astype(np.float32)
 
     # -- comparisons --------------------------------------------------------------------------
 
@@ -245,6 +253,7 @@ class RewardEnsemble:
                 "teacher_noise": self.teacher_noise,
                 "mean": self._mean.tolist(),
                 "std": self._std.tolist(),
+                "labelled": self._labelled.tolist(),
             }
         )
 
@@ -264,6 +273,7 @@ class RewardEnsemble:
         self.l2, self.teacher_noise = state["l2"], state["teacher_noise"]
         self._mean = np.array(state["mean"], dtype=np.float32)
         self._std = np.array(state["std"], dtype=np.float32)
+        self._labelled = np.array(state["labelled"], dtype=np.float32)
         for k in range(len(self.networks)):
             self.networks[k].load_state_dict(state["networks"][k])
             self.optimisers[k].load_state_dict(state["optimisers"][k])

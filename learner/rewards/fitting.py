@@ -23,12 +23,14 @@ from learner.rewards.ensemble import RewardEnsemble
 from learner.rewards.holdout import bootstrap_counts
 from learner.rewards.loss import preference_loss, teacher_noise
 from learner.rewards.networks import RewardNetwork
-from learner.rewards.report import FitReport, Judged, summarise
+from learner.rewards.report import FitReport, Judged, Trained, summarise
 
 _CHECK_EVERY = 10  # batches between two looks at the held-out loss
 _CHECK_PAIRS = 16  # pairs of either side in one look
 _CHECK_MEMORY = 0.8  # of the running means that the looks feed
-_L2_STEP = 1.001  # per batch (Ibarz 2018, A.3)
+# Furthest that a penalty may move in one fit, as a factor. Ibarz's 1.001 per batch (2018, A.3) is
+# 500 over the 6,250 batches between two of their iterations, and next to nothing over our 40.
+_L2_REACH = 10.0
 _L2_RANGE = (1e-8, 1e-1)
 # A pass over 3,000 pairs of images would take longer on a CPU than the fit before it. So metrics
 # rest on some of the labels, drawn from all, and normalisation on some steps of every segment.
@@ -64,6 +66,7 @@ class _Fit:
     labels: LabelledPairs
     floors: Tensor
     unlabelled: UnlabelledPairs | None
+    centred: bool
     noise: InputNoise
     rng: np.random.Generator
 
@@ -79,6 +82,7 @@ def fit(
     rng: np.random.Generator,
     *,
     unlabelled: UnlabelledPairs | None = None,
+    centred: bool = True,
 ) -> FitReport:
     """Fit every member to its bag of the labels, then normalise; in place, or not at all.
 
@@ -90,6 +94,9 @@ def fit(
         config: must describe the ensemble's networks.
         rng: every draw of this fit comes from it.
         unlabelled: pairs for pseudo-labels, with `pseudo_label_threshold` only.
+        centred: whether rewards are to be 0 in the mean over the labelled data. False where the
+            steps that short segments lack count as 0 and so say what 0 is worth. Not for the
+            data to decide: one uneven pair would change what every step pays.
 
     Raises:
         NothingToFit: no labels.
@@ -108,17 +115,17 @@ def fit(
     sizes = np.array([[held.sum(), (~learn & ~held).sum()] for learn, held in splits])
     floors = torch.from_numpy(_floors(draft, labels)).to(draft.device)
     noise = InputNoise(config.input_noise, draft.device, rng)
-    job = _Fit(draft, labels, floors, unlabelled, noise, rng)
+    job = _Fit(draft, labels, floors, unlabelled, centred, noise, rng)
     counts = [_counts(job, k, learn) for k, (learn, _) in enumerate(splits)]
     with draft.seeded(int(rng.integers(2**31))):
-        batches = [
+        trained = [
             _fit_member(job, k, counts[k], held, first=first) for k, (_, held) in enumerate(splits)
         ]
     judged = _judge(job, np.stack(counts) > 0, np.stack([held for _, held in splits]), sizes)
     if config.learn_teacher_noise:
         _learn_noise(draft, judged)
     draft.version += 1
-    report = summarise(judged, draft.l2, batches, len(labels))
+    report = summarise(judged, draft.l2, trained, len(labels))
     ensemble.load_state_dict(draft.state_dict())
     return report
 
@@ -139,8 +146,8 @@ def _counts(job: _Fit, member: int, learn: NDArray[np.bool_]) -> Indices:
 
 def _fit_member(
     job: _Fit, member: int, counts: Indices, held: NDArray[np.bool_], *, first: bool
-) -> int:
-    """Train one member on its bag and return the number of its batches.
+) -> Trained:
+    """Train one member on its bag.
 
     A label that is several times in the bag comes once per pass and counts so many times: a bag
     of n labels holds 0.63 n different ones, and the same sum of losses costs so much less.
@@ -149,10 +156,12 @@ def _fit_member(
     cuda = ensemble.device.type == "cuda"
     limit = batch_limit(config, image=ensemble.inputs.image, cuda=cuda, first=first)
     bag = np.flatnonzero(counts)
-    watch = _Watch(job, member, np.repeat(bag, counts[bag]), np.flatnonzero(held))
     parts = max(1, round(counts.sum() / config.batch_size)) if len(bag) else 0
+    epochs = config.initial_epochs if first else config.epochs
+    step = _L2_REACH ** (1 / max(1, min(limit, epochs * parts)))
+    watch = _Watch(job, member, np.repeat(bag, counts[bag]), np.flatnonzero(held), step)
     done = 0
-    for _ in range(config.initial_epochs if first else config.epochs):
+    for _ in range(epochs):
         for batch in np.array_split(job.rng.permutation(bag), parts) if parts else []:
             if done == limit:
                 break
@@ -164,7 +173,7 @@ def _fit_member(
         if (config.early_stopping and watch.should_stop()) or done == limit:
             break
     watch.restore()
-    return done
+    return Trained(batches=done, epochs=done / max(1, parts))
 
 
 def _step(job: _Fit, member: int, pairs: Indices, counts: Indices) -> None:
@@ -253,8 +262,9 @@ def _pseudo_loss(job: _Fit, unlabelled: UnlabelledPairs, member: int, pairs: int
 class _Watch:
     """Compares a member's loss on its bag and on its held-out labels while it trains."""
 
-    def __init__(self, job: _Fit, member: int, bag: Indices, held: Indices) -> None:
+    def __init__(self, job: _Fit, member: int, bag: Indices, held: Indices, l2_step: float) -> None:
         self._job = job
+        self._l2_step = l2_step
         self._member = member
         self._bag = bag
         self._held = held
@@ -279,9 +289,9 @@ class _Watch:
         learned, held = self._means
         l2 = self._job.ensemble.l2
         if held > 1.5 * learned:
-            l2[self._member] = min(l2[self._member] * _L2_STEP, _L2_RANGE[1])
+            l2[self._member] = min(l2[self._member] * self._l2_step, _L2_RANGE[1])
         elif held < 1.1 * learned:
-            l2[self._member] = max(l2[self._member] / _L2_STEP, _L2_RANGE[0])
+            l2[self._member] = max(l2[self._member] / self._l2_step, _L2_RANGE[0])
 
     def should_stop(self) -> bool:
         """Whether the held-out loss has not improved for `early_stopping` epochs."""
@@ -329,7 +339,7 @@ def _judge(
     raw = np.concatenate([ensemble.raw(b.observations, b.actions) for b in batches], axis=1)
     valid = np.concatenate([b.valid for b in batches])
     sample = _sample(job) if some else (raw, valid)
-    ensemble.calibrate(*sample, centred=job.labels.even)
+    ensemble.calibrate(*sample, centred=job.centred)
     returns = (raw * valid).sum(axis=2)
     difference = returns[:, labels.pairs[:, 0]] - returns[:, labels.pairs[:, 1]]
     with torch.no_grad():
@@ -343,6 +353,7 @@ def _judge(
         losses=losses.numpy(),
         targets=labels.targets,
         teachers=labels.teachers,
+        uniform=labels.uniform,
         learned=learned[:, kept],
         held=held[:, kept],
         counts=sizes,

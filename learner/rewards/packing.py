@@ -14,7 +14,7 @@ from learner.config import RewardConfig
 from learner.errors import LearnerError
 from learner.rewards.ensemble import Precision, RewardEnsemble
 
-FORMAT = 1
+FORMAT = 2
 
 
 class UnreadableRewardModel(LearnerError):

@@ -22,6 +22,7 @@ class Judged:
         losses: (K, P) nats, with the error floor.
         targets: (P,) 1 = first is better, 0.5 = tie.
         teachers: (P,) ids.
+        uniform: (P,) pairs drawn uniformly.
         learned: (K, P) labels in the member's bag.
         held: (K, P) labels that it never learned from.
         counts: (K, 2) of all labels, how many the member holds out, and how many it can do
@@ -32,9 +33,18 @@ class Judged:
     losses: NDArray[np.float32]
     targets: NDArray[np.float32]
     teachers: NDArray[np.int64]
+    uniform: Mask
     learned: Mask
     held: Mask
     counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How long one member was trained: batches, and the passes over its bag that they make."""
+
+    batches: int
+    epochs: float
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,7 @@ class FitReport:
 
 
 def summarise(
-    judged: Judged, l2: Sequence[float], batches: Sequence[int], labels: int
+    judged: Judged, l2: Sequence[float], trained: Sequence[Trained], labels: int
 ) -> FitReport:
     """Average over members; accuracy counts decided answers only.
 
@@ -64,20 +74,24 @@ def summarise(
     """
     accuracy, _ = _accuracy(judged, judged.learned)
     accuracy_heldout, decided = _accuracy(judged, judged.held)
+    loss, loss_heldout = (_mean(judged.losses, one) for one in (judged.learned, judged.held))
     metrics = {
-        "reward_model/loss": _mean(judged.losses, judged.learned),
-        "reward_model/loss_heldout": _mean(judged.losses, judged.held),
+        "reward_model/loss": loss,
+        "reward_model/loss_heldout": loss_heldout,
+        "reward_model/loss_ratio": loss_heldout / loss if loss and loss_heldout else None,
         "reward_model/accuracy": accuracy,
         "reward_model/accuracy_heldout": accuracy_heldout,
+        "reward_model/accuracy_heldout_uniform": _accuracy(judged, judged.held & judged.uniform)[0],
         "reward_model/decided_heldout": float(decided),
         "reward_model/l2": float(np.mean(l2)),
         "reward_model/label_entropy_bound": label_entropy_bound(judged.targets),
         "reward_model/labels": float(labels),
         "reward_model/labels_heldout": float(judged.counts[:, 0].mean()),
         "reward_model/labels_lost": float(judged.counts[:, 1].mean()),
-        "reward_model/batches": float(sum(batches)),
+        "reward_model/batches": float(sum(one.batches for one in trained)),
+        "reward_model/epochs": float(np.mean([one.epochs for one in trained])),
     }
-    return FitReport(metrics, tuple(l2), tuple(batches), labels)
+    return FitReport(metrics, tuple(l2), tuple(one.batches for one in trained), labels)
 
 
 def _mean(losses: NDArray[np.float32], where: Mask) -> float | None:

@@ -86,7 +86,8 @@ def fit_cell(study: StudyConfig, folder: StudyFolder, cell: Cell) -> None:
     ensemble = _ensemble(study, cell, reward_config)
     ensemble.holdouts = [HoldOut(dict(drawn.sides)) for _ in range(reward_config.members)]
     labels = _labels(drawn.snippets, train, chosen, snippets_config)
-    report = fit(ensemble, labels, reward_config, generator(study.seed, f"fit {cell.name}"))
+    rng = generator(study.seed, f"fit {cell.name}")
+    report = fit(ensemble, labels, reward_config, rng, centred=labels.even)
     fitted = time.perf_counter() - started
     by_step = _means_by_step(ensemble, train, chosen) if variant.centred_per_step else None
     predicted = predict(ensemble, test, by_step)

@@ -33,6 +33,7 @@ class PreferenceRow:
     """A preference with what a fit needs to know about its query.
 
     Attributes:
+        strategy: by which its pair was chosen, e.g. "uniform"; None where that is not known.
         purpose: only ordinary answers are labels.
         strength: how much better, where the run asked and the answer says.
         replaces_id: the row that no longer counts because of this one.
@@ -43,6 +44,7 @@ class PreferenceRow:
     segment_a_id: int
     segment_b_id: int
     iteration: int
+    strategy: str | None
     teacher_id: int
     teacher_kind: TeacherKind
     purpose: Purpose
@@ -110,6 +112,7 @@ def preferences_after(s: Session, *, run_id: int, after_id: int = 0) -> list[Pre
             Query.segment_a_id,
             Query.segment_b_id,
             Query.iteration,
+            Query.selection["strategy"].as_string().label("strategy"),
             Preference.teacher_id,
             Teacher.kind.label("teacher_kind"),
             Preference.purpose,

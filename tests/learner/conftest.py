@@ -23,7 +23,7 @@ TINY: dict[str, Any] = {
     "agent": {"n_steps": 40, "batch_size": 160, "n_epochs": 1},
     "segments": {"length": 10},
     "reward": {"initial_epochs": 2, "epochs": 1, "batch_size": 4},
-    "queries": {"budget": 16, "initial": 6, "candidates": 3},
+    "queries": {"budget": 16, "initial": 6, "candidates": 3, "min_preferences": 1},
     "teacher": {"kind": "synthetic"},
     "evaluation": {"episodes": 2, "interim_episodes": 2, "every": 2},
 }

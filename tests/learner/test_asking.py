@@ -68,12 +68,48 @@ def test_the_strategy_and_what_uniform_would_have_asked_are_stored(
     assert strategies["uniform"] >= 4
     assert strategies["disagreement"] >= 4
     assert {"strategy", "score", "uniform_too"} <= set(questions[0].selection)
+    figures = asking.figures
+    assert figures["preferences/score"] > figures["preferences/score_uniform"] > 0
+    assert 0.5 <= figures["preferences/certainty_uniform"] <= 1
+    asking.choose(played, None, 10)  # before there is a reward model all are uniform
+    assert asking.figures == {}
+
+
+@pytest.mark.parametrize("strategy", ["kcenter", "hybrid"])
+def test_kcenter_keeps_away_from_what_is_answered(
+    tiny: Build, played: Rollout, strategy: str
+) -> None:
+    """The pairs that it would ask first are answered already, so it asks others."""
+    run = config(tiny, queries={"strategy": strategy, "uniform_share": 0.01, "candidates": 20})
+
+    def ask(answered: LabelledPairs | None) -> set[tuple[Any, ...]]:
+        asking = Asking(run, np.random.default_rng(0))
+        asking.asked = 1
+        asked = asking.choose(
+            played,
+            np.random.default_rng(1).normal(size=(2, 60, 8)).astype(np.float32),
+            3,
+            answered=None if answered is None else lambda: answered,
+        )
+        for key, one in enumerate(asked):
+            for side, shown in enumerate((one.a, one.b)):
+                steps = shown.segment.trajectory.actions[shown.segment.window]
+                store.add(2 * key + side, shown.seen, steps, "")
+        return {(one.a.seen.tobytes(), one.b.seen.tobytes()) for one in asked}
+
+    store = SegmentStore(10)
+    first = ask(None)
+    rows = [PreferenceRow(key, key, 1, 2 * key, 2 * key + 1, "a") for key in range(3)]
+    answered = labelled_pairs(rows, store)
+    assert len(first) == 3
+    assert not first & ask(answered)
 
 
 def test_disagreement_asks_where_members_differ(tiny: Build, played: Rollout) -> None:
     """Two members agree everywhere but in one environment, so its pairs are asked."""
-    queries = {"uniform_share": 0.0, "strategy": "disagreement", "candidates": 20}
+    queries = {"uniform_share": 0.01, "strategy": "disagreement", "candidates": 20}
     asking = Asking(config(tiny, queries=queries), np.random.default_rng(0))
+    asking.asked = 1  # the first of a hundred was uniform
     logits = np.zeros((2, 60, 8), np.float32)
     logits[0, :, 5], logits[1, :, 5] = 1.0, -1.0
     questions = asking.choose(played, logits, 3)

@@ -8,8 +8,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium import spaces
 from sqlalchemy import select
 
 from learner.agents.ppo import PPOAgent
@@ -209,25 +211,89 @@ def test_no_more_labels_than_the_budget(workplace: Workplace, tiny: Build) -> No
     assert outcome.labels == 16
 
 
+class Poisoned(TrainingLoop):
+    """A run whose true rewards are NaN whenever anything but oracle and evaluation could look."""
+
+    def _fit(self, rollout: Rollout) -> Any:
+        return super()._fit(self._hidden(rollout))
+
+    def _raw_rewards(self, rollout: Rollout) -> Any:
+        return super()._raw_rewards(self._hidden(rollout))
+
+    def _ask(self, rollout: Rollout, raw: Any) -> Any:
+        questions = super()._ask(rollout, raw)
+        rollout.true_rewards[:] = np.nan  # what is asked is copied by now
+        return questions
+
+    @staticmethod
+    def _hidden(rollout: Rollout) -> Rollout:
+        return replace(rollout, true_rewards=np.full_like(rollout.true_rewards, np.nan))
+
+
 def test_the_true_reward_never_reaches_agent_or_reward_model(
     make_workplace: Callable[[str], Workplace], tiny: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Poisoned between oracle and training, it changes nothing (peers: a leak of rl-teacher)."""
-    clean, poisoned = make_workplace("clean"), make_workplace("poisoned")
-    weights = []
+    config = tiny(reward={"pseudo_label_threshold": 0.6}, agent={"exploration_bonus": 0.1})
     improve = PPOAgent.improve
 
     def poison(self: PPOAgent, rollout: Rollout, rewards: Any, **kwargs: Any) -> Any:
-        hidden = replace(rollout, true_rewards=np.full_like(rollout.true_rewards, np.nan))
-        return improve(self, hidden, rewards, **kwargs)
+        return improve(self, Poisoned._hidden(rollout), rewards, **kwargs)
 
-    for workplace in (clean, poisoned):
-        loop = TrainingLoop(start(workplace, tiny()), Control())
+    weights = []
+    for kind in (TrainingLoop, Poisoned):
+        loop = kind(start(make_workplace(kind.__name__), config), Control())
         loop.run()
+        assert loop.version
+        networks = enumerate(loop.ensemble.networks)
         weights.append(loop.agent.policy.state_dict())
+        weights[-1] |= {
+            f"{n} {key}": w for n, one in networks for key, w in one.state_dict().items()
+        }
         monkeypatch.setattr(PPOAgent, "improve", poison)
     assert weights[0].keys() == weights[1].keys()
     assert all((weights[0][key] == weights[1][key]).all() for key in weights[0])
+
+
+class Brief(gymnasium.Env[Any, int]):
+    """Episodes of three steps; moving right pays."""
+
+    observation_space = spaces.Box(-9, 9, (2,), np.float32)
+    action_space = spaces.Discrete(2)
+    metadata = {"render_modes": []}  # noqa: RUF012
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        self.render_mode = render_mode
+
+    def reset(self, **_: Any) -> tuple[Any, dict[str, Any]]:
+        self.steps = self.place = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.steps, self.place = self.steps + 1, self.place + 2 * int(action) - 1
+        seen = np.array([self.place, self.steps], np.float32)
+        return seen, float(self.place), self.steps == 3, False, {}
+
+
+gymnasium.register("Brief-v0", Brief)
+
+
+@pytest.mark.parametrize("at_episode_end", ["shift", "pad"])
+def test_episodes_of_three_steps_are_learned_from(
+    workplace: Workplace, tiny: Build, at_episode_end: str
+) -> None:
+    """Segments of 25 steps then are whole episodes."""
+    values = VECTORS | {
+        "environment": {"id": "Brief-v0"},
+        "segments": {"length": 25, "at_episode_end": at_episode_end},
+        "reward": {"network": "mlp", "initial_epochs": 60, "learning_rate": 3e-3},
+    }
+    loop = TrainingLoop(start(workplace, tiny(**values)), Control())
+    outcome = loop.run()
+    assert outcome.labels == 16
+    assert outcome.metrics["reward_model/accuracy"] > 0.8
+    left, right = loop.ensemble.rewards(np.array([[-2, 2], [2, 2]], np.float32))
+    assert right > left
 
 
 def test_every_step_is_paid_for_the_frame_before_its_action(

@@ -29,6 +29,26 @@ def test_inputs_get_noise_of_their_own() -> None:
         assert abs(torch.corrcoef(torch.stack([one, other]))[0, 1].item()) < 0.1
 
 
+def test_frames_of_a_segment_share_no_noise() -> None:
+    """A stride shorter than a frame would give each frame the noise of the last, moved by rows."""
+    noise = InputNoise(0.1, CPU, np.random.default_rng(0))
+
+    drawn = noise(torch.zeros(100, 3, 64, 64).to(memory_format=torch.channels_last))
+
+    for first in (0, 25, 50):
+        segment = drawn[first : first + 25].reshape(-1).numpy()
+        assert len(np.unique(segment)) > 0.97 * len(segment)
+
+
+def test_wide_inputs_get_noise_too() -> None:
+    noise = InputNoise(1.0, CPU, np.random.default_rng(0))
+
+    drawn = noise(torch.zeros(2, 3_000_000))
+
+    assert drawn.std().item() == pytest.approx(1, rel=0.01)
+    assert abs(torch.corrcoef(drawn)[0, 1].item()) < 0.01
+
+
 def test_no_noise_is_no_change() -> None:
     inputs = torch.ones(2, 3)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -135,9 +136,42 @@ def test_episodes_of_three_steps_work(config: Config, ensemble: Make) -> None:
         rows.append(PreferenceRow(pair, pair, 1, 2 * pair, 2 * pair + 1, "a"))
     model = ensemble(config())
 
-    fit(model, labelled_pairs(rows, store), config(), rng())
+    fit(model, labelled_pairs(rows, store), config(), rng(), centred=False)
 
     assert model.rewards(np.ones(3, dtype=np.float32)) > 0
+
+
+def test_one_short_segment_does_not_move_what_every_step_pays(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    """An early death among 100 pairs; the mean stays 0, as where all segments are whole."""
+    labels, model = vectors(100), ensemble(config())
+    cut = labels.store[5]
+    short = SegmentStore(5)
+    for key in labels.keys:
+        steps = 2 if labels.store[key] is cut else 5
+        one = labels.store[key]
+        short.add(key, one.observations[:steps], one.actions[:steps], one.episode)
+    labels = replace(labels, store=short)
+    assert not labels.even
+
+    fit(model, labels, config(), rng())
+
+    paid = np.concatenate([model.members(short[key].observations) for key in labels.keys], axis=1)
+    np.testing.assert_allclose(paid.mean(axis=1), 0, atol=1e-5)
+    assert model.mean_reward == pytest.approx(0, abs=1e-5)
+
+
+def test_the_mean_over_the_labelled_data_is_known_where_it_is_not_0(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    labels, model = vectors(), ensemble(config())
+
+    fit(model, labels, config(), rng(), centred=False)
+
+    paid = model.rewards(labels.batch(np.arange(len(labels.keys))).observations)
+    assert abs(paid.mean()) > 1e-4
+    assert model.mean_reward == pytest.approx(paid.mean(), rel=1e-4)
 
 
 def test_a_loss_that_is_not_finite_changes_nothing(
@@ -166,10 +200,49 @@ def test_the_penalty_follows_the_papers_band(
 
     underfit = config(learning_rate=1e-9)
     report = fit(ensemble(underfit), vectors(80), underfit, rng())
-    assert report.l2[0] == pytest.approx(1e-4 * 1.001 ** -report.batches[0])
+    assert report.l2[0] == pytest.approx(1e-5)  # a tenth, the furthest in one fit
 
     fixed = config(adaptive_l2=False)
     assert fit(ensemble(fixed), vectors(80), fixed, rng()).l2 == (1e-4, 1e-4)
+
+
+@pytest.mark.parametrize("adaptive", [True, False])
+def test_refits_keep_the_heldout_loss_within_the_papers_band(
+    config: Config, ensemble: Make, vectors: Vectors, adaptive: bool
+) -> None:
+    """Answers of which one in five is wrong, and a network that could know them all by heart."""
+    labels = vectors(150)
+    wrong = rng(3).random(150) < 0.2
+    labels.targets[wrong] = 1 - labels.targets[wrong]
+    made = config(
+        members=1,
+        hidden=(64, 64),
+        adaptive_l2=adaptive,
+        initial_max_batches=100,
+        max_batches=25,
+    )
+    model = ensemble(made)
+    ratios = [fit(model, labels, made, rng()).metrics["reward_model/loss_ratio"] for _ in range(16)]
+
+    if adaptive:
+        assert 1.05 <= np.mean(ratios[-8:]) <= 1.6
+    else:
+        assert np.mean(ratios[-8:]) > 2
+
+
+def test_accuracy_on_uniform_pairs_is_told_apart(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    """Of chosen pairs alone half the answers are wrong, so that they cannot be foretold."""
+    labels, model = vectors(120), ensemble(config())
+    labels.uniform[60:] = False
+    wrong = ~labels.uniform & (rng(3).random(120) < 0.5)
+    labels.targets[wrong] = 1 - labels.targets[wrong]
+
+    metrics = fit(model, labels, config(), rng()).metrics
+
+    uniform = metrics["reward_model/accuracy_heldout_uniform"]
+    assert uniform > metrics["reward_model/accuracy_heldout"] + 0.05
 
 
 def test_a_heavier_penalty_gives_smaller_weights(
@@ -224,10 +297,14 @@ def test_the_number_of_batches_is_that_of_the_config(
     )
     in_an_epoch = round(round(80 * (1 - 0.368)) / 16)
 
-    assert fit(model, labels, made, rng()).batches == (3 * in_an_epoch,) * 2
+    report = fit(model, labels, made, rng())
+    assert report.batches == (3 * in_an_epoch,) * 2
+    assert report.metrics["reward_model/epochs"] == 3
     assert fit(model, labels, made, rng()).batches == (2 * in_an_epoch,) * 2
     capped = made.model_copy(update={"max_batches": 4})
-    assert fit(model, labels, capped, rng()).batches == (4, 4)
+    report = fit(model, labels, capped, rng())
+    assert report.batches == (4, 4)
+    assert report.metrics["reward_model/epochs"] == 4 / in_an_epoch
 
 
 def test_default_limits_depend_on_what_a_batch_costs() -> None:
