@@ -203,7 +203,7 @@ def farthest_first(
 def _placed(features: Floats, centres: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Points relative to their mean, and the squared distance of each to its nearest centre."""
     # Relative to the mean, products of far-away features lose no digits.
-    origin = features.mean(axis=0, dtype=np.float64)
+    origin = features.mean(axis=0, dtype=np.float64) if len(features) else 0.0
     points = features - origin
     # Without centres the mean is a way to begin, but no centre.
     start = centres - origin if len(centres) else np.zeros((1, points.shape[1]))
