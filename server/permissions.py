@@ -107,6 +107,8 @@ RULES: Mapping[str, Rule] = {
     "GET /api/v1/runs/{run}/rankings": READ,
     "GET /api/v1/runs/{run}/rankable": READ,
     "POST /api/v1/runs/{run}/rankings": STEER,
+    "POST /api/v1/runs/{run}/rankings/{ranking}/withdraw": STEER,
+    "GET /runs/{name}/rank": WATCH,
     "GET /api/v1/runs/{run}/labellers": READ,
     "PUT /api/v1/runs/{run}/labellers/{person}": STEER,
     "PUT /api/v1/runs/{run}/labellers/{person}/exclusion": STEER,

@@ -1,4 +1,4 @@
-"""Rankings by the JSON API: clips in order, from which preferences follow."""
+"""Clips in order, from which preferences follow: a page to put them so, and the JSON API."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
+from server import panels
 from server.errors import NotFound
 from server.models import Segment
+from server.pages import render
 from server.rankings import RankingKind
 from server.routes.api import ABSENT, CLASH, REFUSALS
 from server.routes.media import video_response
@@ -39,6 +41,7 @@ class RankingOut(BaseModel):
     kind: RankingKind
     places: list[list[int]]
     preferences: int
+    withdrawn: bool = Field(description="taken back: its preferences no longer count")
     created_at: datetime
 
 
@@ -98,6 +101,39 @@ def rank_clips(
     return result
 
 
+@api.post("/runs/{run}/rankings/{ranking}/withdraw", responses=ABSENT)
+def withdraw_ranking(site: SiteDep, visitor: VisitorDep, run: RunName, ranking: Id) -> RankingOut:
+    """Take back one's own order; its preferences no longer count. Twice is as good as once."""
+    now = datetime.now(UTC)
+    with site.database.write() as session:
+        row = runs.get_run(session, name=run)
+        found, again = rankings.withdraw_ranking(
+            session, run_id=row.id, ranking_id=ranking, person_id=visitor.person_id, now=now
+        )
+        if not again:
+            subject = f"{row.name}, ranking {ranking} taken back"
+            audit.note(
+                session, person_id=visitor.person_id, action="rank", subject=subject, now=now
+            )
+        return _out(found)
+
+
+@router.get("/runs/{name}/rank", include_in_schema=False)
+def rank_page(request: Request, site: SiteDep, name: str) -> Response:
+    """The newest clips, to be put into order."""
+    with site.database.read() as session:
+        run = runs.get_run(session, name=name)
+        standing = panels.read_standing(session, run=run, now=datetime.now(UTC))
+        clips = rankings.rankable(session, run_id=run.id)
+        made = sum(
+            one.ranking.kind is RankingKind.PERSON and not one.withdrawn
+            for one in rankings.list_rankings(session, run_id=run.id)
+        )
+    context = {"tab": "rank", "run_name": run.name, "run": run, "standing": standing}
+    context |= {"clips": clips, "made": made}
+    return render(request, "runs/rank.html", context)
+
+
 @router.get("/media/clips/{clip}.mp4", include_in_schema=False)
 def segment_clip(request: Request, site: SiteDep, clip: Id) -> Response:
     """Send the clip of a segment, or a part of it."""
@@ -116,5 +152,6 @@ def _out(found: rankings.Ranked) -> RankingOut:
         kind=row.kind,
         places=found.places,
         preferences=row.preferences,
+        withdrawn=found.withdrawn,
         created_at=row.created_at,
     )

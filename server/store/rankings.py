@@ -8,15 +8,15 @@ from datetime import datetime
 from itertools import combinations
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from server.errors import Conflict, Invalid
-from server.models import Answer, Segment
+from server.errors import Conflict, Forbidden, Invalid, NotFound
+from server.models import Answer, Preference, Segment
 from server.rankings import RankedTrajectory, Ranking, RankingKind
 from server.store.locks import lock_answers
 from server.store.people import teacher_for_person
-from server.store.preferences import check_key, record_answer
+from server.store.preferences import check_key, effective, record_answer
 from server.store.queries import add_query
 
 MOST_CLIPS = 10
@@ -30,10 +30,12 @@ class Ranked:
     Attributes:
         places: ids of segments (of trajectories, where none was shown), the best first; those of
             one place are tied.
+        withdrawn: whether whoever made it has taken it back.
     """
 
     ranking: Ranking
     places: list[list[int]]
+    withdrawn: bool = False
 
 
 def add_ranking(
@@ -111,7 +113,7 @@ def rank_clips(
         )
     )
     if earlier is not None:
-        found = Ranked(earlier, _places(s, earlier.id))
+        found = _found(s, earlier)
         if earlier.run_id != run_id or found.places != wanted:
             raise Conflict("this submission key was used for another order; make a new key")
         return found, True
@@ -144,16 +146,53 @@ def rank_clips(
             query_id=query.id,
             teacher_id=teacher.id,
             answer=Answer.TIE if place == other else Answer.A,
-            submission_key=f"ranking-{ranking.id}-{better}-{worse}",
+            submission_key=f"{_prefix(ranking)}{better}-{worse}",
             now=now,
         )
     return Ranked(ranking, wanted), False
 
 
+def withdraw_ranking(
+    s: Session, *, run_id: int, ranking_id: int, person_id: int, now: datetime
+) -> tuple[Ranked, bool]:
+    """Take back a person's order: each of its preferences is followed by a withdrawal.
+
+    Its pairs stay closed, nobody is asked about them. Taken back already, nothing happens.
+
+    Returns:
+        The ranking, and whether it was taken back before.
+
+    Raises:
+        NotFound: no such ranking in this run.
+        Forbidden: somebody else's, or one that no person made.
+    """
+    lock_answers(s, run_id)
+    ranking = s.get(Ranking, ranking_id)
+    if ranking is None or ranking.run_id != run_id:
+        raise NotFound(f"no ranking {ranking_id} in this run")
+    if ranking.teacher_id != teacher_for_person(s, person_id=person_id).id:
+        raise Forbidden("this ranking is not yours to take back")
+    counting = s.scalars(_following(ranking).where(effective()).order_by(Preference.id)).all()
+    s.add_all(
+        Preference(
+            run_id=run_id,
+            query_id=answered.query_id,
+            teacher_id=answered.teacher_id,
+            answer=Answer.WITHDRAWN,
+            replaces_id=answered.id,
+            submission_key=f"{_prefix(ranking)}undo-{answered.id}",
+            created_at=now,
+        )
+        for answered in counting
+    )
+    s.flush()
+    return _found(s, ranking), not counting
+
+
 def list_rankings(s: Session, *, run_id: int) -> list[Ranked]:
     """A run's rankings, the newest first."""
     rows = s.scalars(select(Ranking).where(Ranking.run_id == run_id).order_by(Ranking.id.desc()))
-    return [Ranked(row, _places(s, row.id)) for row in rows]
+    return [_found(s, row) for row in rows]
 
 
 def rankable(s: Session, *, run_id: int, limit: int = MOST_CLIPS) -> list[Segment]:
@@ -182,6 +221,25 @@ def _trajectories(s: Session, run_id: int, places: Sequence[Sequence[int]]) -> d
     if len(set(known.values())) != len(ids):
         raise Invalid("two of these clips are of one trajectory; rank clips of different ones")
     return known
+
+
+def _found(s: Session, ranking: Ranking) -> Ranked:
+    taken_back = _following(ranking).where(Preference.answer == Answer.WITHDRAWN).limit(1)
+    return Ranked(ranking, _places(s, ranking.id), s.scalar(taken_back) is not None)
+
+
+def _following(ranking: Ranking) -> Select[Preference]:
+    """The preferences that follow from a person's ranking, and their withdrawals."""
+    return select(Preference).where(
+        Preference.run_id == ranking.run_id,
+        Preference.teacher_id == ranking.teacher_id,
+        Preference.submission_key.startswith(_prefix(ranking), autoescape=True),
+    )
+
+
+def _prefix(ranking: Ranking) -> str:
+    """What the submission keys of its preferences begin with."""
+    return f"ranking-{ranking.id}-"
 
 
 def _places(s: Session, ranking_id: int) -> list[list[int]]:

@@ -29,6 +29,7 @@ ABSENT = {
     "token": "999",
     "invitation": "999",
     "clip": "999",
+    "ranking": "999",
 }
 FIXED = {"side": "left", "command": "pause", "segment": "a"}
 BODIES: dict[str, dict[str, Any]] = {

@@ -36,3 +36,29 @@ def test_what_is_no_order_is_refused(client: TestClient, workplace: Any) -> None
         assert client.post(f"{BASE}/rankings", json={"places": places, **key}).status_code == 422
     assert client.get("/media/clips/99999.mp4").status_code == 404
     assert client.get(f"{BASE}x/rankings").status_code == 404
+
+
+def test_an_order_is_taken_back_however_often_it_is_asked(
+    client: TestClient, workplace: Any
+) -> None:
+    clips = offered(client, workplace)
+    body = {"places": [[clips[0]], clips[1:3]], "submission_key": "an-order-of-clips"}
+    stored = client.post(f"{BASE}/rankings", json=body).json()
+    assert stored["withdrawn"] is False
+    for _ in range(2):
+        reply = client.post(f"{BASE}/rankings/{stored['id']}/withdraw")
+        assert reply.json() == {**stored, "withdrawn": True}
+    assert client.get(f"{BASE}/rankings").json() == [reply.json()]
+    assert client.post(f"{BASE}/rankings/999/withdraw").status_code == 404
+
+
+def test_the_page_offers_clips_without_telling_their_returns(
+    client: TestClient, workplace: Any
+) -> None:
+    assert "Not enough clips yet" in client.get("/runs/coinrun/rank").text
+    workplace.ask(7)
+    page = client.get("/runs/coinrun/rank").text
+    assert page.count("<video") == 10
+    assert "get the coin, don" in page
+    assert "return" not in page.split("data-rank", 1)[1]
+    assert client.get("/runs/nosuch/rank").status_code == 404

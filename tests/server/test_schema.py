@@ -89,6 +89,7 @@ def sent(operation: Any) -> list[strategies.SearchStrategy[Case]]:
 
 def about_what_exists(case: Case) -> Case:
     known = {"run": "coinrun", "assignment": 2, "preference": 1, "query": 5, "person": 1}
+    known |= {"ranking": 1}
     case.path_parameters = {name: known[name] for name in case.path_parameters}
     return case
 
@@ -118,6 +119,7 @@ def test_description_names_every_operation_and_its_errors(client: TestClient) ->
         ("get", "/api/v1/runs/{run}/rankings"),
         ("get", "/api/v1/runs/{run}/rankable"),
         ("post", "/api/v1/runs/{run}/rankings"),
+        ("post", "/api/v1/runs/{run}/rankings/{ranking}/withdraw"),
         ("get", "/api/v1/runs/{run}/labellers"),
         ("put", "/api/v1/runs/{run}/labellers/{person}"),
         ("put", "/api/v1/runs/{run}/labellers/{person}/exclusion"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from server.errors import Conflict, Invalid
+from server.errors import Conflict, Forbidden, Invalid, NotFound
 from server.store import preferences, queries, rankings, trajectories
 
 CLIP = "c" * 64
@@ -137,3 +137,37 @@ def test_parts_of_one_trajectory_are_not_ranked(scene: Any) -> None:
         two = [scene.segment(s, CLIP), scene.segment(s, CLIP)]
     with pytest.raises(Invalid, match="of one trajectory"):
         rank(scene, [[one] for one in two])
+
+
+def take_back(scene: Any, ranking: int, person: int) -> tuple[bool, bool]:
+    with scene.write() as s:
+        found, again = rankings.withdraw_ranking(
+            s, run_id=scene.run_id, ranking_id=ranking, person_id=person, now=scene.now
+        )
+        return found.withdrawn, again
+
+
+def test_an_order_is_taken_back_once_and_can_be_made_again(scene: Any, clips: list[int]) -> None:
+    person = scene.person("undecided")
+    other, _, _, _ = rank(scene, [[clips[3]], [clips[4]]], "kept-order", person)
+    ranking, _, _, _ = rank(scene, [[one] for one in clips[:3]], person=person)
+    assert take_back(scene, ranking, person) == (True, False)
+    assert take_back(scene, ranking, person) == (True, True)
+    with scene.database.read() as s:
+        assert queries.counts(s, run_id=scene.run_id, now=scene.now).total_labels == 1
+        assert queries.counts(s, run_id=scene.run_id, now=scene.now).open == 0  # nobody is asked
+        listed = rankings.list_rankings(s, run_id=scene.run_id)
+    assert [(one.ranking.id, one.withdrawn) for one in listed] == [(ranking, True), (other, False)]
+    rank(scene, [[one] for one in clips[:3]], "once-more", person)
+    with scene.database.read() as s:
+        assert queries.counts(s, run_id=scene.run_id, now=scene.now).total_labels == 4
+
+
+def test_only_whoever_made_an_order_takes_it_back(scene: Any, clips: list[int]) -> None:
+    ranking, _, _, _ = rank(scene, [[clips[0]], [clips[1]]])
+    other = scene.person("somebody else")
+    with pytest.raises(Forbidden, match="not yours"):
+        take_back(scene, ranking, other)
+    with pytest.raises(NotFound, match="no ranking 99"):
+        take_back(scene, 99, other)
+    assert len(rows(scene)) == 1
