@@ -179,6 +179,11 @@ class RewardConfig(_Section):
         False, description="|r|: an ablation; it forces a constant that favours long episodes"
     )
     spectral_norm: bool = Field(False, description="layers of spectral norm 1 (Miyato 2018)")
+    time_adversary: float = Field(
+        0.0,
+        ge=0,
+        description="weight against features that tell the time in an episode (studies only)",
+    )
     augmentations: tuple[Augmentation, ...] = Field(
         (), description="changes of images while fitting, equal over a snippet"
     )
@@ -361,6 +366,11 @@ class RunConfig(_Section):
             raise ValueError(
                 "queries.budget is 0, so there would be no reward to learn; raise it, or set "
                 "agent.reward=true"
+            )
+        if self.reward.time_adversary:
+            raise ValueError(
+                "reward.time_adversary needs to know when in its episode each frame was, which "
+                "only studies do; set it to 0"
             )
         if self.queries.initial > self.queries.budget:
             raise ValueError("queries.initial is larger than queries.budget; lower it")

@@ -7,7 +7,7 @@ pair means to training is decided here and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -125,6 +125,18 @@ class SegmentStore:
         wanted = set(keys)
         self._segments = {key: s for key, s in self._segments.items() if key in wanted}
 
+    def frames(self, keys: Sequence[int]) -> Frames:
+        """What segments show, each segment once however often it is named."""
+        places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+        batch = self.batch(list(places))
+        first = self.length * np.array([places[key] for key in keys], dtype=np.int64)
+        return Frames(
+            observations=batch.observations.reshape(-1, *batch.observations.shape[2:]),
+            actions=batch.actions.reshape(-1, *batch.actions.shape[2:]),
+            places=first[:, None] + np.arange(self.length),
+            valid=batch.valid[first // self.length],
+        )
+
     def batch(self, keys: Sequence[int]) -> Batch:
         """Segments side by side, short ones padded by repeating their last step."""
         segments = [self._segments[key] for key in keys]
@@ -133,6 +145,80 @@ class SegmentStore:
             observations=_padded([s.observations for s in segments], self.length),
             actions=_padded([s.actions for s in segments], self.length),
             valid=np.arange(self.length) < steps[:, None],
+        )
+
+
+class WindowStore(SegmentStore):
+    """Segments that are windows of long arrays: frames that several of them show are held once.
+
+    `frames` names each once as well, so that a network sees it once per batch.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        observations: NDArray[Any],
+        actions: NDArray[Any],
+        times: NDArray[np.int64],
+    ) -> None:
+        """Cut windows of at most `length` frames from (steps, ...) arrays.
+
+        `times` are steps since the episode began.
+        """
+        super().__init__(length)
+        self._observations = observations
+        self._actions = actions
+        self._times = times
+        self._windows: dict[int, range] = {}
+
+    def add_window(self, key: int, steps: range, episode: str) -> None:
+        """Keep the frames of some steps as a segment; no copy is made."""
+        window = slice(steps.start, steps.stop, steps.step)
+        shown, done = self._observations[window], self._actions[window]
+        self.add(key, shown, done, episode, copy=False)
+        self._windows[key] = steps
+
+    def frames(self, keys: Sequence[int]) -> Frames:
+        """What windows show, each frame once however many of them show it."""
+        own = [np.array(self._windows[key], dtype=np.int64) for key in keys]
+        valid = np.arange(self.length) < np.array([len(steps) for steps in own])[:, None]
+        distinct, places = np.unique(_padded(own, self.length), return_inverse=True)
+        return Frames(
+            observations=self._observations[distinct],
+            actions=self._actions[distinct],
+            places=places.reshape(valid.shape),
+            valid=valid,
+            times=self._times[distinct],
+        )
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames, and where each step of some segments is among them.
+
+    Attributes:
+        observations: (frames, ...).
+        actions: (frames, ...).
+        places: (n, L) index of each step's frame; padded steps are their segment's last.
+        valid: (n, L) bool; padded steps are False and worth 0.
+        times: (frames,) steps since each frame's episode began; None = unknown.
+    """
+
+    observations: NDArray[Any]
+    actions: NDArray[Any]
+    places: NDArray[np.int64]
+    valid: NDArray[np.bool_]
+    times: NDArray[np.int64] | None = None
+
+    def apart(self) -> Frames:
+        """The same with a frame for every step, segment by segment."""
+        flat = self.places.reshape(-1)
+        return Frames(
+            observations=self.observations[flat],
+            actions=self.actions[flat],
+            places=np.arange(len(flat)).reshape(self.places.shape),
+            valid=self.valid,
+            times=None if self.times is None else self.times[flat],
         )
 
 
@@ -164,6 +250,7 @@ class LabelledPairs:
         ids: (P,) row ids of the answers, increasing.
         uniform: (P,) True where the pair was drawn uniformly.
         episodes: (S,) name of each segment's episode.
+        groups: (P,) pairs of one group share frames and go into one batch; None = no such thing.
     """
 
     store: SegmentStore
@@ -174,6 +261,7 @@ class LabelledPairs:
     ids: NDArray[np.int64]
     uniform: NDArray[np.bool_]
     episodes: tuple[str, ...]
+    groups: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -199,7 +287,7 @@ class LabelledPairs:
 
     def select(self, chosen: NDArray[np.integer[Any]]) -> LabelledPairs:
         """Some of the answers, by their index."""
-        return _assemble(
+        some = _assemble(
             self.store,
             [(self.keys[a], self.keys[b]) for a, b in self.pairs[chosen]],
             self.targets[chosen],
@@ -207,6 +295,7 @@ class LabelledPairs:
             self.ids[chosen],
             self.uniform[chosen],
         )
+        return some if self.groups is None else replace(some, groups=self.groups[chosen])
 
     def batch(self, segments: NDArray[np.integer[Any]]) -> Batch:
         """Segments by their index in `keys`."""

@@ -101,6 +101,15 @@ class Maze:
             return (int(rng.integers(self.cells)),)
         return (far,)
 
+    def placements(self, kind: str) -> list[tuple[int, ...]]:
+        """Everywhere that an episode's goals can be."""
+        near, far = self.corners
+        if kind == "random-goal":
+            return [(cell,) for cell in range(self.cells)]
+        if kind == "two-goals":
+            return [(near, far)]
+        return [(near,), (far,)] if kind == "coin-flip" else [(far,)]
+
     def _place(self, cell: int) -> tuple[int, int]:
         """A cell's row and column in the picture, which has walls around."""
         row, column = divmod(cell, self.size)

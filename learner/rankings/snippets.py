@@ -3,12 +3,15 @@
 Which snippets are paired decides what a model can learn from the order. Under the rule of the
 T-REX Atari code the better snippet never starts earlier, so a clock orders nearly all pairs; the
 rules that draw both starts alike leave a clock nothing. Equal ranks are ties, never an order.
+
+`draw_together` draws the same pairs in groups whose snippets overlap, so that a network sees
+each frame once per batch (docs/decisions/0012-pairs-of-a-batch-share-demonstrations.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -23,6 +26,10 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 _MATCHED = 1.25  # most ratio of two lengths that count as matched
 _ROUNDS = 200  # of drawing again what was tied and is to be dropped
 _UNCOMPARED = 2
+_SILENT = (
+    "no two snippets differ in their true reward, so true labels say nothing; take longer "
+    "snippets or other demonstrations"
+)
 
 Ints = NDArray[np.int64]
 
@@ -59,6 +66,15 @@ class SnippetConfig(BaseModel):
         return -(-self.max_length // self.stride)
 
 
+class Sharing(BaseModel):
+    """How many pairs are drawn among how few demonstrations, so that they share frames."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    demonstrations: int = Field(16, ge=2, description="of one group")
+    pairs: int = Field(128, ge=1, description="drawn among them; a batch holds whole groups")
+
+
 @dataclass(frozen=True)
 class Snippets:
     """Pairs of windows of demonstrations; both of a pair are equally long.
@@ -68,12 +84,14 @@ class Snippets:
         starts: (P, 2) first step of each window within its episode.
         lengths: (P, 2) steps.
         targets: (P,) in [0, 1]: 1 = first is better, 0.5 = tie.
+        groups: (P,) pairs of one group overlap; None where pairs were drawn one by one.
     """
 
     demonstrations: Ints
     starts: Ints
     lengths: Ints
     targets: NDArray[np.float64]
+    groups: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -87,6 +105,32 @@ class _Pairs:
     lengths: Ints  # (P, 2) of the demonstrations
     window: Ints  # (P,) of the snippets
     order: Ints
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """What pairs are drawn from.
+
+    Attributes:
+        order: (n, n) as `Ranking.compare`.
+        lengths: (n,) steps.
+        rewards: per demonstration, (steps,) true rewards.
+        grid: frames are seen where (step - grid) is a multiple of the stride; None = anywhere.
+    """
+
+    order: NDArray[np.int8]
+    lengths: Ints
+    rewards: Sequence[NDArray[np.floating[Any]]]
+    grid: int | None = None
+
+    def among(self, members: Ints, grid: int) -> _Ranked:
+        """Some of them."""
+        rewards = [self.rewards[int(one)] for one in members]
+        return _Ranked(self.order[np.ix_(members, members)], self.lengths[members], rewards, grid)
+
+    def comparable(self) -> Ints:
+        """(pairs, 2) that may be compared."""
+        return np.stack(np.nonzero(np.triu(self.order != _UNCOMPARED, k=1)), axis=1)
 
 
 def draw_snippets(
@@ -107,24 +151,104 @@ def draw_snippets(
     Raises:
         RankingError: no pair of demonstrations can be compared.
     """
+    drawn = _drawn(_ranked(ranking, rewards, config), config, rng, rounds=_ROUNDS)
+    if not len(drawn):
+        raise RankingError(_SILENT)
+    return drawn
+
+
+def draw_together(
+    ranking: Ranking,
+    rewards: Sequence[NDArray[np.floating[Any]]],
+    config: SnippetConfig,
+    sharing: Sharing,
+    rng: np.random.Generator,
+) -> Snippets:
+    """Draw the pairs of `draw_snippets` in groups, each among a few demonstrations.
+
+    Every pair that may be compared is as likely as without groups: a group grows around one such
+    pair, drawn uniformly, so it is drawn in proportion to how many of its pairs may be compared.
+    Starts lie on one grid of `stride` steps per group, so that snippets that overlap show the
+    same frames; the grid's place is drawn for each group.
+
+    Args and errors as of `draw_snippets`; `sharing` says how large groups are.
+    """
+    whole = _ranked(ranking, rewards, config)
+    candidates = whole.comparable()
+    found: list[Snippets] = []
+    missing, vain = config.pairs, 0
+    while missing and vain < _ROUNDS:
+        members = _around(candidates[rng.integers(len(candidates))], len(rewards), sharing, rng)
+        part = whole.among(members, int(rng.integers(config.stride)))
+        few = config.model_copy(update={"pairs": min(sharing.pairs, missing)})
+        drawn = _drawn(part, few, rng, rounds=1)
+        vain = 0 if len(drawn) else vain + 1
+        missing -= len(drawn)
+        groups = np.full(len(drawn), len(found))
+        found.append(replace(drawn, demonstrations=members[drawn.demonstrations], groups=groups))
+    if missing == config.pairs:
+        raise RankingError(_SILENT)
+    return join(found)
+
+
+def _around(pair: Ints, count: int, sharing: Sharing, rng: np.random.Generator) -> Ints:
+    """Two demonstrations and random others."""
+    others = np.delete(np.arange(count), pair)
+    more = min(sharing.demonstrations - 2, len(others))
+    return np.concatenate([pair, rng.choice(others, more, replace=False)])
+
+
+def join(parts: Sequence[Snippets]) -> Snippets:
+    """Several draws as one; their groups stay apart."""
+    names = ("demonstrations", "starts", "lengths", "targets")
+    joint = Snippets(*(np.concatenate([getattr(one, name) for one in parts]) for name in names))
+    groups, first = [], 0
+    for one in parts:
+        if one.groups is None:
+            return joint
+        _, own = np.unique(one.groups, return_inverse=True)
+        groups.append(own + first)
+        first += int(own.max(initial=-1)) + 1
+    return replace(joint, groups=np.concatenate(groups))
+
+
+def _ranked(
+    ranking: Ranking, rewards: Sequence[NDArray[np.floating[Any]]], config: SnippetConfig
+) -> _Ranked:
+    """Checked demonstrations; at least two of them may be compared."""
     lengths = np.array([len(one) for one in rewards], dtype=np.int64)
     assert len(lengths) == len(ranking.ranks), (len(lengths), len(ranking.ranks))
     for number in np.flatnonzero(lengths == 0):
         raise RankingError(f"demonstration {number} has no steps; remove it")
-    order = _comparable(ranking, lengths, config)
-    first, second = np.nonzero(np.triu(order != _UNCOMPARED, k=1))
-    if not len(first):
+    found = _Ranked(_comparable(ranking, lengths, config), lengths, rewards)
+    if not len(found.comparable()):
         raise RankingError(
             f"no two of {len(lengths)} demonstrations can be compared by {config.rule}; take more "
             "demonstrations"
         )
+    return found
+
+
+def _drawn(
+    ranked: _Ranked, config: SnippetConfig, rng: np.random.Generator, *, rounds: int
+) -> Snippets:
+    """Pairs among demonstrations of which some may be compared."""
+    candidates = ranked.comparable()
     if config.rule == "true_labels":
-        return _truly_labelled(np.stack([first, second], 1), lengths, rewards, config, rng)
-    chosen = rng.integers(len(first), size=config.pairs)
-    which = np.stack([first[chosen], second[chosen]], axis=1)
-    pairs = _windows(which, order[which[:, 0], which[:, 1]], lengths, config, rng)
-    starts = _STARTS[config.rule](pairs, config, rng)
+        return _truly_labelled(candidates, ranked, config, rng, rounds)
+    which = candidates[rng.integers(len(candidates), size=config.pairs)]
+    order = ranked.order[which[:, 0], which[:, 1]]
+    pairs = _windows(which, order, ranked.lengths, config, rng)
+    starts = _on_grid(_STARTS[config.rule](pairs, config, rng), ranked.grid, config.stride)
     return _assemble(pairs, starts, (1 + pairs.order) / 2, rng)
+
+
+def _on_grid(starts: Ints, grid: int | None, stride: int) -> Ints:
+    """Starts moved back to the grid, where there is room; their order stays."""
+    if grid is None:
+        return starts
+    moved = starts - (starts - grid) % stride
+    return np.where(moved < 0, starts, moved)
 
 
 def too_short(lengths: Sequence[int], config: SnippetConfig) -> list[int]:
@@ -203,21 +327,23 @@ _STARTS: Mapping[str, Callable[[_Pairs, SnippetConfig, np.random.Generator], Int
 
 def _truly_labelled(
     candidates: Ints,
-    lengths: Ints,
-    rewards: Sequence[NDArray[np.floating[Any]]],
+    ranked: _Ranked,
     config: SnippetConfig,
     rng: np.random.Generator,
+    rounds: int,
 ) -> Snippets:
-    """Snippets labelled by their own true reward; ties are drawn again where they are to go."""
-    summed = [np.concatenate([[0.0], np.cumsum(one, dtype=np.float64)]) for one in rewards]
+    """Snippets labelled by their own true reward; ties that are to go are drawn again, at most
+    so many rounds.
+    """
+    summed = [np.concatenate([[0.0], np.cumsum(one, dtype=np.float64)]) for one in ranked.rewards]
     unmoved = config.model_copy(update={"jitter": 0})
     place = _aligned if config.label_starts == "aligned" else _independent
     found: list[Snippets] = []
     missing = config.pairs
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         which = candidates[rng.integers(len(candidates), size=missing)]
-        pairs = _windows(which, np.zeros(missing, np.int8), lengths, config, rng)
-        starts = place(pairs, unmoved, rng)
+        pairs = _windows(which, np.zeros(missing, np.int8), ranked.lengths, config, rng)
+        starts = _on_grid(place(pairs, unmoved, rng), ranked.grid, config.stride)
         sums = _sums(summed, which, starts, pairs.window)
         targets = 0.5 + 0.5 * np.sign(np.round(sums[:, 0] - sums[:, 1], 6))
         kept = np.flatnonzero((targets != 0.5) | (config.ties == "half"))
@@ -225,13 +351,7 @@ def _truly_labelled(
         missing -= len(kept)
         if not missing:
             break
-    if not sum(map(len, found)):
-        raise RankingError(
-            "no two snippets differ in their true reward, so true labels say nothing; take "
-            "longer snippets or other demonstrations"
-        )
-    names = ("demonstrations", "starts", "lengths", "targets")
-    return Snippets(*(np.concatenate([getattr(one, name) for one in found]) for name in names))
+    return join(found)
 
 
 def _sums(

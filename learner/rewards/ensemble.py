@@ -284,6 +284,7 @@ class RewardEnsemble:
         action = f" with actions {self.action_space}" if self.config.use_action else ""
         changed = " absolute" * self.config.absolute_output
         changed += " spectral norm" * self.config.spectral_norm
+        changed += " time adversary" * bool(self.config.time_adversary)
         return (
             f"{self.config.members} x {self.config.network} {list(self.config.hidden)}{changed}, "
             f"batch_norm {self.config.batch_norm}, observations {self.observation_space}{action}"

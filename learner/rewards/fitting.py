@@ -20,8 +20,9 @@ from learner.errors import Diverged, LearnerError
 from learner.preferences import LabelledPairs, SegmentStore
 from learner.rewards.augmentation import InputNoise, augment, crop
 from learner.rewards.ensemble import RewardEnsemble
+from learner.rewards.floors import SMALLEST_FLOOR, floors_of, learn_floors
 from learner.rewards.holdout import bootstrap_counts
-from learner.rewards.loss import preference_loss, teacher_noise
+from learner.rewards.loss import preference_loss
 from learner.rewards.networks import RewardNetwork
 from learner.rewards.report import FitReport, Judged, Trained, summarise
 
@@ -36,7 +37,6 @@ _L2_RANGE = (1e-8, 1e-1)
 # rest on some of the labels, drawn from all, and normalisation on some steps of every segment.
 _JUDGED_IMAGES = 256
 _NORMALISED_IMAGES = 8192
-_FLOOR_OF_FLOORS = 1e-6  # log 0 has no gradient
 
 Indices = NDArray[np.int64]
 
@@ -113,7 +113,7 @@ def fit(
     draft.inputs.standardise(_observations(labels))
     splits = [holdout.split(labels, config.holdout, rng) for holdout in draft.holdouts]
     sizes = np.array([[held.sum(), (~learn & ~held).sum()] for learn, held in splits])
-    floors = torch.from_numpy(_floors(draft, labels)).to(draft.device)
+    floors = torch.from_numpy(floors_of(draft, labels)).to(draft.device)
     noise = InputNoise(config.input_noise, draft.device, rng)
     job = _Fit(draft, labels, floors, unlabelled, centred, noise, rng)
     counts = [_counts(job, k, learn) for k, (learn, _) in enumerate(splits)]
@@ -123,7 +123,7 @@ def fit(
         ]
     judged = _judge(job, np.stack(counts) > 0, np.stack([held for _, held in splits]), sizes)
     if config.learn_teacher_noise:
-        _learn_noise(draft, judged)
+        learn_floors(draft, judged)
     draft.version += 1
     report = summarise(judged, draft.l2, trained, len(labels))
     ensemble.load_state_dict(draft.state_dict())
@@ -162,7 +162,7 @@ def _fit_member(
     watch = _Watch(job, member, np.repeat(bag, counts[bag]), np.flatnonzero(held), step)
     done = 0
     for _ in range(epochs):
-        for batch in np.array_split(job.rng.permutation(bag), parts) if parts else []:
+        for batch in _batches(job, bag, parts):
             if done == limit:
                 break
             if done % _CHECK_EVERY == 0:
@@ -174,6 +174,21 @@ def _fit_member(
             break
     watch.restore()
     return Trained(batches=done, epochs=done / max(1, parts))
+
+
+def _batches(job: _Fit, bag: Indices, parts: int) -> list[Indices]:
+    """One pass over a bag in a new order; pairs of one group stay together, to share frames."""
+    if not parts:
+        return []
+    if job.labels.groups is None:
+        return np.array_split(job.rng.permutation(bag), parts)
+    groups = job.labels.groups[bag]
+    ordered = bag[np.argsort(groups, kind="stable")]
+    sizes = np.unique(groups, return_counts=True)[1]
+    shared = np.split(ordered, np.cumsum(sizes)[:-1])
+    order = job.rng.permutation(len(shared))
+    split = np.array_split(order, min(parts, len(order)))
+    return [np.concatenate([shared[group] for group in part]) for part in split]
 
 
 def _step(job: _Fit, member: int, pairs: Indices, counts: Indices) -> None:
@@ -220,22 +235,26 @@ def _differences(
         train: with crops and input noise.
     """
     config = job.config
-    batch = store.batch(keys)
-    valid = crop(batch.valid, job.config.temporal_crop, job.rng) if train else batch.valid
+    frames = store.frames(keys)
+    valid = crop(frames.valid, job.config.temporal_crop, job.rng) if train else frames.valid
+    if train and config.augmentations:
+        frames = frames.apart()  # each segment is changed in its own way
     ensemble = job.ensemble
     with ensemble.autocast():
-        flat = batch.observations.reshape(-1, *batch.observations.shape[2:])
-        moves = batch.actions.reshape(-1, *batch.actions.shape[2:])
-        seen, done = ensemble.prepare(flat, moves)
+        seen, done = ensemble.prepare(frames.observations, frames.actions)
         if train:
             seen = job.noise(augment(seen, len(keys), config.augmentations, job.rng))
-        rewards = ensemble.networks[member](seen, done)
+        rewards, hidden = ensemble.networks[member].with_hidden(seen, done)
     mask = torch.from_numpy(valid).to(rewards.device)
-    paid = rewards.view(mask.shape) * mask  # (2 x pairs, L); missing steps are worth 0
+    places = torch.from_numpy(frames.places).to(rewards.device)
+    paid = rewards[places] * mask  # (2 x pairs, L); missing steps are worth 0
     count = mask.sum().clamp(min=1)
     penalty = config.output_penalty * paid.square().sum() / count
     if config.output_l1:
         penalty = penalty + config.output_l1 * paid.abs().sum() / count
+    adversary = ensemble.networks[member].adversary
+    if train and adversary is not None:
+        penalty = penalty + adversary(hidden, frames.times)
     returns = paid.sum(1).view(-1, 2)
     return returns[:, 0] - returns[:, 1], penalty
 
@@ -254,7 +273,7 @@ def _pseudo_loss(job: _Fit, unlabelled: UnlabelledPairs, member: int, pairs: int
     threshold = job.config.pseudo_label_threshold or 1.0
     sure = torch.maximum(plain.sigmoid(), (-plain).sigmoid()) >= threshold
     cropped, _ = _differences(job, member, unlabelled.store, keys, train=True)
-    floors = torch.full_like(cropped, max(job.config.error_floor, _FLOOR_OF_FLOORS))
+    floors = torch.full_like(cropped, max(job.config.error_floor, SMALLEST_FLOOR))
     losses = preference_loss(cropped, (plain > 0).to(cropped.dtype), floors)
     return (losses * sure).mean()
 
@@ -361,44 +380,23 @@ def _judge(
 
 
 def _sample(job: _Fit) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """(K, S, n) raw rewards of n random steps of every labelled segment, and their valid mask."""
+    """(K, S, n) raw rewards of n random steps of the labelled segments, and their valid mask.
+
+    All segments, or, where there are more than steps to look at, so many random ones.
+    """
     labels, rng = job.labels, job.rng
-    count = len(labels.keys)
-    steps = min(labels.store.length, max(1, _NORMALISED_IMAGES // count))
+    chosen = np.arange(len(labels.keys))
+    if len(chosen) > _NORMALISED_IMAGES:
+        chosen = rng.choice(chosen, _NORMALISED_IMAGES, replace=False)
+    steps = min(labels.store.length, max(1, _NORMALISED_IMAGES // len(chosen)))
     raw, valid = [], []
-    for part in np.array_split(np.arange(count), math.ceil(count / 64)):
+    for part in np.array_split(chosen, math.ceil(len(chosen) / 64)):
         batch = labels.batch(part)
         order = rng.permuted(np.tile(np.arange(labels.store.length), (len(part), 1)), axis=1)
         rows, drawn = np.arange(len(part))[:, None], order[:, :steps]
         raw.append(job.ensemble.raw(batch.observations[rows, drawn], batch.actions[rows, drawn]))
         valid.append(batch.valid[rows, drawn])
     return np.concatenate(raw, axis=1), np.concatenate(valid)
-
-
-def _learn_noise(ensemble: RewardEnsemble, judged: Judged) -> None:
-    """Update the floor of each teacher that gave decided answers among the held-out ones."""
-    decided = judged.targets != 0.5
-    asked = judged.held & decided
-    members, pairs = np.nonzero(asked)
-    if not len(pairs):
-        return
-    sign = np.where(judged.targets[pairs] > 0.5, 1.0, -1.0)
-    chosen = 0.5 * (1 + np.tanh(sign * judged.difference[members, pairs] / 2))
-    teachers, codes = np.unique(judged.teachers[pairs], return_inverse=True)
-    prior = ensemble.config.error_floor
-    start = np.array([ensemble.teacher_noise.get(int(t), prior) for t in teachers])
-    floors = teacher_noise(chosen, codes, start, prior)
-    ensemble.teacher_noise.update(zip(teachers.tolist(), floors.tolist(), strict=True))
-
-
-def _floors(ensemble: RewardEnsemble, labels: LabelledPairs) -> NDArray[np.float32]:
-    """(P,) share of random answers that each label's loss allows for."""
-    config = ensemble.config
-    floors = np.full(len(labels), config.error_floor)
-    if config.learn_teacher_noise:
-        learned = ensemble.teacher_noise
-        floors = np.array([learned.get(int(t), config.error_floor) for t in labels.teachers])
-    return np.maximum(floors, _FLOOR_OF_FLOORS).astype(np.float32)
 
 
 def _observations(labels: LabelledPairs) -> NDArray[Any]:

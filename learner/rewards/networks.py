@@ -17,6 +17,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from learner.config import RewardConfig
 from learner.errors import LearnerError
+from learner.rewards.adversary import TimeAdversary
 
 _SLOPE = 0.01  # of the leaky ReLU, Christiano 2017, appendix A
 _SMALLEST_SPREAD = 1e-3  # features that hardly vary are not blown up to unit variance
@@ -105,6 +106,11 @@ class RewardNetwork(nn.Module):
             for layer in list(self.modules()):
                 if isinstance(layer, nn.Conv2d | nn.Linear):
                     spectral_norm(layer)
+        self.adversary: TimeAdversary | None = None
+        if config.time_adversary:
+            last = self.head[-1]
+            assert isinstance(last, nn.Linear), last
+            self.adversary = TimeAdversary(last.in_features, config.time_adversary)
 
     def _build(self, inputs: Inputs, config: RewardConfig) -> None:
         """Make features and head for what `inputs` returns."""
@@ -128,12 +134,16 @@ class RewardNetwork(nn.Module):
 
     def forward(self, observations: Tensor, actions: Tensor) -> Tensor:
         """(n,) float32 unnormalised rewards of what `Inputs` returned."""
+        return self.with_hidden(observations, actions)[0]
+
+    def with_hidden(self, observations: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """(n,) rewards, and (n, units) what the last layer makes them from."""
         features = self.features(observations).flatten(1)
         # Sums of 25 outputs are compared, so the head keeps full precision under autocast.
         with torch.autocast(features.device.type, enabled=False):
-            joint = torch.cat([features.float(), actions], dim=1)
-            rewards: Tensor = self.head(joint).squeeze(1)
-        return rewards.abs() if self.absolute else rewards
+            hidden: Tensor = self.head[:-1](torch.cat([features.float(), actions], dim=1))
+            rewards: Tensor = self.head[-1](hidden).squeeze(1)
+        return (rewards.abs() if self.absolute else rewards), hidden
 
 
 class _Residual(nn.Module):

@@ -28,7 +28,7 @@ from learner.study.bank import open_bank
 from learner.study.cells import Cell
 from learner.study.config import StudyConfig
 from learner.study.experts import checkpoints, expert_config, load_state
-from learner.study.folder import StudyFolder, game_slug, write_json, write_whole
+from learner.study.folder import StudyError, StudyFolder, game_slug, write_json, write_whole
 
 Control = Literal["plus_one", "minus_one", "true", "best_checkpoint"]
 _CONSTANTS = {"plus_one": 1.0, "minus_one": -1.0}
@@ -134,31 +134,53 @@ def _payer(study: StudyConfig, folder: StudyFolder, task: AgentTask) -> Payer:
         model = unpack(path.with_suffix(".pt").read_bytes())
         with np.load(path.with_suffix(".npz")) as arrays:
             by_step = arrays["by_step"] if "by_step" in arrays.files else None
-        return _LearnedPay(model, by_step, squash=study.agents.squash == "sigmoid")
+            constant = _constant(study, task.cell, arrays)
+        return _LearnedPay(model, by_step, constant, squash=study.agents.squash == "sigmoid")
     constant = _CONSTANTS.get(task.control or "")
     if constant is None:
         return lambda rollout: rollout.true_rewards
     return lambda rollout: np.full(rollout.ends.shape, constant, np.float32)
 
 
+def _constant(study: StudyConfig, cell: Cell, arrays: Any) -> float | None:
+    """What is added to each step's reward; None leaves it centred on the training snippets."""
+    if study.agents.constant == "centred":
+        return None
+    if "constant" not in arrays.files:
+        raise StudyError(
+            f"the order of training demonstrations speaks for no constant of {cell.name}; set "
+            "agents.constant=centred"
+        )
+    return float(arrays["constant"])
+
+
 class _LearnedPay:
-    """The frozen reward, centred on its training snippets (or per step), optionally squashed."""
+    """The frozen reward with its constant (or centred per step), optionally squashed."""
 
     def __init__(
-        self, model: RewardEnsemble, by_step: NDArray[np.float32] | None, *, squash: bool
+        self,
+        model: RewardEnsemble,
+        by_step: NDArray[np.float32] | None,
+        constant: float | None,
+        *,
+        squash: bool,
     ) -> None:
         self._model, self._by_step, self._squash = model, by_step, squash
+        self._constant = constant
 
     def __call__(self, rollout: Rollout) -> NDArray[np.float32]:
         if self._squash:
             raw = self._model.raw(rollout.observations, rollout.actions).mean(axis=0)
             return np.asarray(1 / (1 + np.exp(-raw)), np.float32)
         paid = self._model.rewards(rollout.observations, rollout.actions)
-        if self._by_step is None:
+        if self._by_step is None and self._constant is None:
             return paid
         shift = self._model.normalise(np.zeros((len(self._model.networks), 1), np.float32)).mean()
-        times = np.minimum(rollout.episode_times, len(self._by_step) - 1)
-        return np.asarray(paid - shift - self._by_step[times], np.float32)
+        paid = paid - shift + (self._constant or 0.0)
+        if self._by_step is not None:
+            times = np.minimum(rollout.episode_times, len(self._by_step) - 1)
+            paid = paid - self._by_step[times]
+        return np.asarray(paid, np.float32)
 
 
 def _learn(

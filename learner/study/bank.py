@@ -61,9 +61,16 @@ class Bank:
         """Per demonstration, (steps,) true rewards."""
         return [self.rewards[self.steps(index)] for index in range(len(self))]
 
-    def subset(self, chosen: NDArray[np.integer[Any]]) -> list[slice]:
-        """Steps of some demonstrations."""
-        return [self.steps(int(index)) for index in chosen]
+    def among(self, chosen: NDArray[np.integer[Any]]) -> Bank:
+        """Some of the demonstrations, copied into memory."""
+        parts = [self.steps(int(index)) for index in chosen]
+        observations, actions, rewards = (
+            np.concatenate([array[part] for part in parts])
+            for array in (self.observations, self.actions, self.rewards)
+        )
+        offsets = np.concatenate([[0], np.cumsum(self.lengths[chosen])])
+        entries = tuple(self.entries[int(index)] for index in chosen)
+        return Bank(entries, observations, actions, rewards, offsets, self.problems)
 
 
 def open_bank(folder: StudyFolder, game: str, split: Split) -> Bank:

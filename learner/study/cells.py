@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,8 @@ from learner.config import ConfigError, EnvironmentConfig, RewardConfig
 from learner.devices import find_device
 from learner.envs.registry import make
 from learner.evaluation import baselines
-from learner.preferences import LabelledPairs, PreferenceRow, SegmentStore, labelled_pairs
 from learner.rankings.orders import RankingError
-from learner.rankings.snippets import Rule, SnippetConfig, Snippets, draw_snippets, too_short
+from learner.rankings.snippets import Rule
 from learner.rewards.ensemble import Precision, RewardEnsemble
 from learner.rewards.fitting import fit
 from learner.rewards.holdout import HoldOut
@@ -23,13 +22,14 @@ from learner.rewards.packing import pack
 from learner.seeds import generator, integer
 from learner.study.bank import Bank, open_bank
 from learner.study.config import StudyConfig, VariantConfig
+from learner.study.constant import ranked_constant
 from learner.study.folder import StudyError, StudyFolder, game_slug, write_json, write_whole
 from learner.study.judging import Predicted, evaluation_sets, judge
+from learner.study.mazes import maze_epic
+from learner.study.pairs import draw_pairs, label
 from learner.study.ranking import rank
 
 _PLAIN = VariantConfig(name="plain")
-_ANSWERS = {1.0: "a", 0.5: "tie", 0.0: "b"}
-_TEACHER = 1  # there is but one, the ranking
 
 
 @dataclass(frozen=True)
@@ -80,19 +80,24 @@ def fit_cell(study: StudyConfig, folder: StudyFolder, cell: Cell) -> None:
     rng = generator(study.seed, f"demonstrations {cell.game} {cell.count} {cell.seed}")
     chosen = _choose(train, cell, rng)
     drawing = generator(study.seed, f"snippets {cell.name}")
-    drawn = _draw(study, train, chosen, snippets_config, reward_config.holdout, drawing)
+    drawn = draw_pairs(study, train, chosen, snippets_config, reward_config.holdout, drawing)
     if variant.shuffled:
         drawn = drawn.shuffled(drawing)
     ensemble = _ensemble(study, cell, reward_config)
     ensemble.holdouts = [HoldOut(dict(drawn.sides)) for _ in range(reward_config.members)]
-    labels = _labels(drawn.snippets, train, chosen, snippets_config)
+    arrays = train.observations, train.actions, train.offsets
+    labels = label(drawn.snippets, *arrays, snippets_config)
     rng = generator(study.seed, f"fit {cell.name}")
     report = fit(ensemble, labels, reward_config, rng, centred=labels.even)
     fitted = time.perf_counter() - started
     by_step = _means_by_step(ensemble, train, chosen) if variant.centred_per_step else None
-    predicted = predict(ensemble, test, by_step)
+    constant = _constant(study, ensemble, train, drawn.known, by_step)
+    predicted = replace(predict(ensemble, test, by_step), constant=constant)
     sets, problems = evaluation_sets(study, cell.game, test)
     figures = judge(predicted, test, sets, study, generator(study.seed, f"judge {cell.name}"))
+    epic = maze_epic(ensemble, study.environment_of(cell.game))
+    if epic is not None:
+        figures["epic"] = epic
     _keep(folder, cell, ensemble, predicted, by_step)
     write_json(
         folder.cell(cell.name),
@@ -154,23 +159,6 @@ def predict(
     return Predicted(rewards, -float(shift), trained=True)
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    """Training pairs over the chosen demonstrations, and which of these are held out."""
-
-    snippets: Snippets
-    sides: dict[str, bool]
-    facts: dict[str, Any]
-
-    def shuffled(self, rng: np.random.Generator) -> _Drawn:
-        """The same pairs under labels that do not belong to them."""
-        one = self.snippets
-        targets = baselines.shuffled_labels(one.targets, rng)
-        return _Drawn(
-            Snippets(one.demonstrations, one.starts, one.lengths, targets), self.sides, self.facts
-        )
-
-
 def _variant(study: StudyConfig, cell: Cell) -> VariantConfig:
     return next((one for one in study.sweep.variants if one.name == cell.variant), _PLAIN)
 
@@ -190,88 +178,6 @@ def _choose(train: Bank, cell: Cell, rng: np.random.Generator) -> NDArray[np.int
             f"cell {cell.name} asks for {cell.count} demonstrations, only {len(train)} can be used"
         )
     return rng.permutation(len(train))[: cell.count]
-
-
-def _draw(
-    study: StudyConfig,
-    train: Bank,
-    chosen: NDArray[np.int64],
-    config: SnippetConfig,
-    holdout: float,
-    rng: np.random.Generator,
-) -> _Drawn:
-    """Pairs among the demonstrations to learn from, and among those held out."""
-    rewards = train.reward_lists()
-    held = chosen[: max(2, round(holdout * len(chosen)))]
-    rest = chosen[len(held) :]
-    note = ""
-    share = round(config.pairs * holdout)
-    try:
-        few = config.model_copy(update={"pairs": max(1, share)})
-        outside = _among(study, train, held, rewards, few, rng)
-    except RankingError:
-        note, outside, rest, share = "held-out demonstrations are all tied", None, chosen, 0
-    many = config.model_copy(update={"pairs": config.pairs - share})
-    inside = _among(study, train, rest, rewards, many, rng)
-    parts = [inside] if outside is None else [inside, outside]
-    names = ("demonstrations", "starts", "lengths", "targets")
-    joint = Snippets(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
-    sides = {_episode(int(one)): False for one in rest}
-    if outside is not None:
-        sides |= {_episode(int(one)): True for one in held}
-    short = too_short([int(train.lengths[one]) for one in chosen], config)
-    facts = {
-        "held_out": sum(sides.values()),
-        "note": note,
-        "shorter_than_a_snippet": [train.entries[int(chosen[one])].number for one in short],
-        "ties": float(np.mean(joint.targets == 0.5)),
-    }
-    return _Drawn(joint, sides, facts)
-
-
-def _among(
-    study: StudyConfig,
-    train: Bank,
-    members: NDArray[np.int64],
-    rewards: list[NDArray[np.float32]],
-    config: SnippetConfig,
-    rng: np.random.Generator,
-) -> Snippets:
-    """Snippets of some demonstrations, by their index in the bank."""
-    ranking = rank(study, [train.entries[int(one)] for one in members])
-    drawn = draw_snippets(ranking, [rewards[int(one)] for one in members], config, rng)
-    return Snippets(members[drawn.demonstrations], drawn.starts, drawn.lengths, drawn.targets)
-
-
-def _episode(index: int) -> str:
-    return f"demonstration-{index}"
-
-
-def _labels(
-    snippets: Snippets, train: Bank, chosen: NDArray[np.int64], config: SnippetConfig
-) -> LabelledPairs:
-    """The pairs as preferences of a teacher, over views of the demonstrations."""
-    whole = {
-        int(one): (
-            np.asarray(train.observations[train.steps(int(one))]),
-            train.actions[train.steps(int(one))],
-        )
-        for one in chosen
-    }
-    store = SegmentStore(config.frames)
-    rows = []
-    sides = zip(
-        snippets.demonstrations, snippets.starts, snippets.lengths, snippets.targets, strict=True
-    )
-    for number, (demos, starts, lengths, target) in enumerate(sides):
-        for side in (0, 1):
-            seen, done = whole[int(demos[side])]
-            window = slice(starts[side], starts[side] + lengths[side], config.stride)
-            key = 2 * number + side
-            store.add(key, seen[window], done[window], _episode(int(demos[side])), copy=False)
-        answer = _ANSWERS[float(target)]
-        rows.append(PreferenceRow(number, number, _TEACHER, 2 * number, 2 * number + 1, answer))
-    return labelled_pairs(rows, store)
 
 
 def _ensemble(study: StudyConfig, cell: Cell, config: RewardConfig) -> RewardEnsemble:
@@ -304,6 +210,23 @@ def _means_by_step(
     return totals / counts
 
 
+def _constant(
+    study: StudyConfig,
+    ensemble: RewardEnsemble,
+    train: Bank,
+    known: NDArray[np.int64],
+    by_step: NDArray[np.float64] | None,
+) -> float | None:
+    """The constant that the order of some training demonstrations, taken whole, speaks for."""
+    some = train.among(known)
+    returns = np.array([one.sum() for one in predict(ensemble, some, by_step).per_episode(some)])
+    try:
+        ranking = rank(study, some.entries)
+    except RankingError:
+        return None
+    return ranked_constant(returns, some.lengths, ranking)
+
+
 def _keep(
     folder: StudyFolder,
     cell: Cell,
@@ -316,6 +239,8 @@ def _keep(
     content = pack(ensemble)
     write_whole(path.with_suffix(".pt"), lambda file: file.write(content))
     arrays = {"rewards": predicted.rewards.astype(np.float32), "centre": np.array(predicted.centre)}
+    if predicted.constant is not None:
+        arrays["constant"] = np.array(predicted.constant)
     if by_step is not None:
         arrays["by_step"] = by_step.astype(np.float32)
     write_whole(path.with_suffix(".npz"), lambda file: np.savez_compressed(file, **arrays))

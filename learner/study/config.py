@@ -14,7 +14,7 @@ from learner.config import (
     RewardConfig,
     RunConfig,
 )
-from learner.rankings.snippets import RULES, Rule, SnippetConfig
+from learner.rankings.snippets import RULES, Rule, Sharing, SnippetConfig
 from learner.yaml_file import ConfigError, first_problem, read_yaml
 
 BLOCK = 10_000_000  # "unlimited" levels to train PPO on end before those of demonstrations
@@ -124,6 +124,13 @@ class StudyAgentConfig(_Section):
         ("plus_one", "minus_one", "true"), description="rewards that know nothing, or everything"
     )
     seeds: int = Field(1, ge=1, description="agents per reward; more than one is relearning")
+    constant: Literal["centred", "ranked"] = Field(
+        "centred",
+        description=(
+            "pairs of equal length leave a reward's constant free: centred = mean 0 over the "
+            "training snippets; ranked = what the order of whole demonstrations speaks for"
+        ),
+    )
     squash: Literal["none", "sigmoid"] = Field(
         "none", description="sigmoid(r) is what T-REX's Atari code pays"
     )
@@ -159,6 +166,9 @@ class StudyConfig(_Section):
     demonstrations: RecordingConfig = RecordingConfig()
     ranking: RankingConfig = RankingConfig()
     snippets: SnippetConfig = SnippetConfig()
+    sharing: Sharing | None = Field(
+        Sharing(), description="pairs of a batch share demonstrations; null = drawn one by one"
+    )
     reward: RewardConfig = RewardConfig(
         members=1, bootstrap=False, holdout=0.2, buffer=None, error_floor=0.0
     )
@@ -210,7 +220,7 @@ class StudyConfig(_Section):
             environment=self.environment_of(game),
             agent=agent.model_copy(update={"reward": "true"}),
             segments={"length": 1},
-            reward=self.reward,
+            reward=self.reward.model_copy(update={"time_adversary": 0.0}),  # no fits here
             evaluation=EvaluationConfig(episodes=self.agents.episodes, test_start_level=TEST_START),
         )
 

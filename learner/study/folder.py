@@ -114,8 +114,14 @@ class StudyFolder:
         """What a task wrote to standard error."""
         return self.root / "problems" / f"{name}.log"
 
-    def claim(self, config: dict[str, Any]) -> None:
+    def claim(
+        self, config: dict[str, Any], complete: Callable[[Any], dict[str, Any]] = lambda kept: kept
+    ) -> None:
         """Take the folder for a study.
+
+        Args:
+            config: the study's.
+            complete: fills in what a configuration that was kept earlier did not know yet.
 
         Raises:
             StudyError: it holds another study.
@@ -124,7 +130,7 @@ class StudyFolder:
         if not path.exists():
             write_json(path, config)
             return
-        kept = read_json(path)
+        kept = json.loads(json.dumps(_finite(complete(read_json(path)))))
         if kept == json.loads(json.dumps(_finite(config))):
             return
         differing = _difference(kept, config)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from learner.evaluation.accuracy import CLOCK_LIMIT, clock_accuracy, preference_accuracy
 from learner.evaluation.calibration import calibration
-from learner.evaluation.correlation import return_correlations, time_correlation
+from learner.evaluation.correlation import return_correlations, spearman, time_correlation
 from learner.evaluation.events import event_means
 from learner.evaluation.proxy import dard_proxy
 from learner.rankings.orders import RankingError, by_true_return
@@ -46,12 +46,20 @@ class Predicted:
     Attributes:
         rewards: (steps,) as the labels left them, without a constant chosen for them.
         centre: mean reward per step of the training snippets.
+        constant: per step, that the order of training demonstrations speaks for; None = unknown.
         trained: whether it claims probabilities, so that calibration means something.
     """
 
     rewards: NDArray[np.floating[Any]]
     centre: float = 0.0
     trained: bool = False
+    constant: float | None = None
+
+    def per_episode(self, bank: Bank) -> list[NDArray[np.float64]]:
+        """Per demonstration, (steps,) rewards."""
+        assert self.rewards.shape == (bank.offsets[-1],), (self.rewards.shape, bank.offsets[-1])
+        whole = np.asarray(self.rewards, dtype=np.float64)
+        return [whole[bank.steps(index)] for index in range(len(bank))]
 
 
 def evaluation_sets(
@@ -89,11 +97,10 @@ def judge(
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """Every statistic of a reward on the test demonstrations, as plain values."""
-    reward = np.asarray(predicted.rewards, dtype=np.float64)
-    assert reward.shape == (bank.offsets[-1],), (reward.shape, bank.offsets[-1])
-    per_episode = [reward[bank.steps(index)] for index in range(len(bank))]
+    per_episode = predicted.per_episode(bank)
     returns = np.array([one.sum() for one in per_episode])
-    stride = study.snippets.stride
+    # A fitted reward is summed over the frames it was fitted on, a given one over all steps.
+    stride = study.snippets.stride if predicted.trained else 1
     figures: dict[str, Any] = {
         "accuracy": {
             name: accuracy(one.snippets, per_episode, stride) for name, one in sets.items()
@@ -118,6 +125,11 @@ def judge(
         ),
         "dard_proxy": dard_proxy(per_episode, bank.reward_lists(), gamma=0.99),
     }
+    if predicted.constant is not None:
+        known = returns + predicted.constant * bank.lengths
+        found = spearman(known, bank.returns, rng=rng, resamples=study.judging.resamples)
+        figures["returns"]["spearman_ranked"] = asdict(found)
+        figures["constant"] = predicted.constant
     if predicted.trained and TRUE_ALIGNED in sets:
         figures["calibration"] = _calibration(sets[TRUE_ALIGNED].snippets, per_episode, stride)
     return figures

@@ -26,8 +26,10 @@ COLUMNS = {
     "rho_t": "ρ<sub>t</sub>",
     "spearman": "raw",
     "spearman_centred": "centred",
+    "spearman_ranked": "ranked",
     "spearman_given_length": "partial",
     "dard_proxy": "proxy",
+    "epic": "EPIC",
 }
 
 

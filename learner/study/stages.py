@@ -10,6 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from learner.study.config import StudyConfig
 from learner.study.executors import run_tasks
@@ -42,7 +45,7 @@ def run_stages(study: StudyConfig, root: Path, say: Callable[[str], None]) -> Re
         StudyError: the folder holds another study.
     """
     folder = StudyFolder(root)
-    folder.claim(study.model_dump(mode="json", exclude={"executor", "threads"}))
+    folder.claim(_plain(study), _completed)
     tasks = plan_tasks(study)
     problems: dict[str, str] = {}
     for stage in STAGES:
@@ -52,6 +55,19 @@ def run_stages(study: StudyConfig, root: Path, say: Callable[[str], None]) -> Re
         ready = _ready(left, tasks, folder, problems, say)
         _run(study, folder, ready, problems, say)
     return collect(study, folder, tasks, problems)
+
+
+def _plain(study: StudyConfig) -> dict[str, Any]:
+    """What makes a study this one and no other; where it runs does not."""
+    return study.model_dump(mode="json", exclude={"executor", "threads"})
+
+
+def _completed(kept: Any) -> dict[str, Any]:
+    """A configuration kept before a key was added has that key's default."""
+    try:
+        return _plain(StudyConfig.model_validate(kept))
+    except ValidationError:
+        return dict(kept)  # `claim` names what differs
 
 
 def _ready(

@@ -80,7 +80,8 @@ def table(results: Results, game: str) -> list[Values]:
     Columns: clock = accuracy of a clock on the rule's own test pairs; honest = inherited labels
     that agree with true ones; own = accuracy on the rule's own test pairs; true = on truly
     labelled pairs with equal starts; whole = on whole demonstrations; rho_t = within-episode
-    Spearman of reward and time; raw, centred, partial = Spearman of predicted and true return.
+    Spearman of reward and time; raw, centred, ranked, partial = Spearman of predicted and true
+    return.
     """
     sets = results.baselines[game]["sets"]
     rows = []
@@ -111,7 +112,7 @@ def row(
     found: list[Values], name: str, count: str, pairs: Values | None, own: str | None = None
 ) -> Values:
     """One line of the table."""
-    returns = ("spearman", "spearman_centred", "spearman_given_length")
+    returns = ("spearman", "spearman_centred", "spearman_ranked", "spearman_given_length")
     values: Values = {
         "name": name,
         "demonstrations": count,
@@ -124,6 +125,7 @@ def row(
         "whole": over(found, "whole", "value"),
         "rho_t": over(found, "time", "median"),
         "dard_proxy": over(found, "dard_proxy"),
+        "epic": over(found, "epic"),
         **{key: over(found, "returns", key, "value") for key in returns},
     }
     for key, path in (
@@ -145,13 +147,11 @@ def flipped(figures: Values) -> Values:
 
     median = figures["time"]["median"]
     lengths = ("pearson_length", "spearman_length")  # of the episode, not of the reward
+    own = {name: one for name, one in figures["returns"].items() if name != "spearman_ranked"}
     return {
         "accuracy": {name: turn(one, 1.0) for name, one in figures["accuracy"].items()},
         "whole": turn(figures["whole"], 1.0),
-        "returns": {
-            name: one if name in lengths else turn(one, 0.0)
-            for name, one in figures["returns"].items()
-        },
+        "returns": {name: one if name in lengths else turn(one, 0.0) for name, one in own.items()},
         "time": {"median": None if median is None else -median},
     }
 

@@ -5,7 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from learner.preferences import PreferenceRow, SegmentStore, effective, labelled_pairs, target
+from learner.preferences import (
+    PreferenceRow,
+    SegmentStore,
+    WindowStore,
+    effective,
+    labelled_pairs,
+    target,
+)
 
 
 def row(
@@ -129,3 +136,34 @@ def test_memory_is_that_of_the_segments_and_of_nothing_beside_them() -> None:
     store.keep({1})
     assert 0 not in store
     assert len(store) == 1
+
+
+def test_windows_that_overlap_show_their_frames_once() -> None:
+    shown = np.arange(20, dtype=np.float32)[:, None]
+    store = WindowStore(3, shown, np.arange(20), np.arange(20) % 10)
+    store.add_window(0, range(4, 10, 2), "e")
+    store.add_window(1, range(6, 12, 2), "e")
+    store.add_window(2, range(18, 20, 2), "f")
+
+    frames = store.frames([0, 1, 0, 2])
+
+    assert frames.observations[:, 0].tolist() == [4, 6, 8, 10, 18]
+    assert frames.actions.tolist() == [4, 6, 8, 10, 18]
+    assert frames.times is not None
+    assert frames.times.tolist() == [4, 6, 8, 0, 8]
+    assert frames.places.tolist() == [[0, 1, 2], [1, 2, 3], [0, 1, 2], [4, 4, 4]]
+    assert frames.valid[3].tolist() == [True, False, False]
+    assert np.shares_memory(store[0].observations, shown)
+    batch = store.batch([0, 1, 0, 2])
+    assert np.array_equal(frames.observations[frames.places], batch.observations)
+    apart = frames.apart()
+    assert np.array_equal(apart.observations[apart.places], batch.observations)
+    assert len(apart.observations) == 12
+
+
+def test_a_segment_named_twice_shows_its_frames_once() -> None:
+    frames = store_of(3, length=2).frames([2, 0, 2])
+
+    assert frames.observations[:, 0, 0, 0].tolist() == [2, 2, 0, 0]
+    assert frames.places.tolist() == [[0, 1], [2, 3], [0, 1]]
+    assert frames.valid.all()

@@ -8,7 +8,14 @@ from pydantic import ValidationError
 
 from learner.evaluation.accuracy import clock_accuracy
 from learner.rankings.orders import RankingError, by_true_return
-from learner.rankings.snippets import RULES, SnippetConfig, draw_snippets, too_short
+from learner.rankings.snippets import (
+    RULES,
+    Sharing,
+    SnippetConfig,
+    draw_snippets,
+    draw_together,
+    too_short,
+)
 
 FAIR = ("time_aligned", "length_matched")
 
@@ -30,6 +37,13 @@ def draw(rewards, ranks=None, seed: int = 1, **changes):
     config = SnippetConfig.model_validate({"pairs": 40, **changes})
     ranking = by_true_return(returns(rewards) if ranks is None else ranks)
     return draw_snippets(ranking, rewards, config, np.random.default_rng(seed))
+
+
+def draw_groups(rewards, ranks=None, seed: int = 1, sharing=(4, 20), **changes):
+    config = SnippetConfig.model_validate({"pairs": 40, **changes})
+    ranking = by_true_return(returns(rewards) if ranks is None else ranks)
+    shared = Sharing(demonstrations=sharing[0], pairs=sharing[1])
+    return draw_together(ranking, rewards, config, shared, np.random.default_rng(seed))
 
 
 def clock(snippets):
@@ -186,3 +200,62 @@ def test_snippets_without_any_true_difference_say_nothing():
 def test_lengths_must_be_in_order():
     with pytest.raises(ValidationError, match="min_length is larger"):
         SnippetConfig(min_length=9, max_length=8)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "length_matched"])
+@settings(max_examples=25, deadline=None)
+@given(steps=lengths, size=st.integers(2, 6), stride=st.integers(1, 3), seed=st.integers(0, 99))
+def test_groups_keep_to_the_rule(rule, steps, size, stride, seed):
+    changes = {"rule": rule, "stride": stride, "min_length": 8, "max_length": 8}
+    drawn = draw_groups(demonstrations(steps, seed), seed=seed, sharing=(size, 7), **changes)
+    there = np.array(steps)[drawn.demonstrations]
+    assert len(drawn) == 40
+    assert (drawn.starts >= 0).all()
+    assert (drawn.starts + drawn.lengths <= there).all()
+    assert np.bincount(drawn.groups).tolist() == [7] * 5 + [5]
+    for group in range(6):
+        assert len(np.unique(drawn.demonstrations[drawn.groups == group])) <= size
+    if rule == "time_aligned":
+        assert (np.abs(np.diff(drawn.starts)) <= 2 * 4 + stride).all()
+    if rule == "paper_atari":
+        decided = drawn.targets != 0.5
+        sides = np.where(drawn.targets[:, None] == 1, drawn.starts, drawn.starts[:, ::-1])
+        assert (sides[decided, 0] >= sides[decided, 1]).all()
+
+
+@pytest.mark.parametrize("ties", ["half", "drop"])
+def test_groups_draw_every_comparable_pair_as_often_as_every_other(ties):
+    """Of eight demonstrations five are tied; without ties the other pairs are alike."""
+    ranks = np.array([0, 0, 0, 0, 0, 1, 2, 3])
+    rewards = demonstrations([40] * 8)
+    drawn = draw_groups(rewards, ranks, sharing=(4, 6), pairs=20_000, ties=ties)
+    pairs = np.sort(drawn.demonstrations, axis=1)
+    counts = np.zeros((8, 8))
+    np.add.at(counts, (pairs[:, 0], pairs[:, 1]), 1)
+    wanted = [(a, b) for a in range(8) for b in range(a + 1, 8) if ties == "half" or b >= 5]
+    seen = np.array([counts[pair] for pair in wanted])
+    assert seen.sum() == len(drawn)
+    assert seen == pytest.approx(20_000 / len(wanted), rel=0.15)
+
+
+def test_a_clock_gets_half_of_aligned_groups_too():
+    steps = [60, 90, 120, 150, 180, 240]
+    drawn = draw_groups(demonstrations(steps), np.arange(6), pairs=4000, stride=2)
+    assert clock(drawn).strongest == pytest.approx(0.5, abs=0.03)
+
+
+def test_snippets_of_a_group_show_few_frames_many_times():
+    drawn = draw_groups(
+        demonstrations([100] * 50), sharing=(16, 128), pairs=1280, min_length=32, max_length=32
+    )
+    shown = set()
+    for group, demos, starts in zip(drawn.groups, drawn.demonstrations, drawn.starts, strict=True):
+        for demo, start in zip(demos, starts, strict=True):
+            shown |= {(group, demo, step) for step in range(start, start + 32, 2)}
+    assert len(drawn) * 2 * 16 / len(shown) > 4
+
+
+def test_groups_without_any_true_difference_say_nothing():
+    silent = [np.zeros(50, np.float32)] * 3
+    with pytest.raises(RankingError, match="true labels say nothing"):
+        draw_groups(silent, [0.0, 1.0, 2.0], rule="true_labels", ties="drop")

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import re
 import shutil
 
+import numpy as np
 import pytest
 
+from learner.study.agents import agent_tasks, train_agent
 from learner.study.folder import StudyError, StudyFolder
 from learner.study.report import write_report
-from learner.study.stages import run_stages
+from learner.study.stages import run_stages, run_study
 from learner.study.tasks import plan_tasks
 
 
@@ -82,11 +85,106 @@ def test_what_is_finished_is_never_run_again_and_what_is_missing_is(finished, tm
     assert after["figures"] == before["figures"]
 
 
+STAGES_BEGUN = {
+    "experts": "experts/*/000000000512.pt",
+    "demonstrations": "demonstrations/*/train/00007.npz",
+    "reward models": "cells/*-0008-0.pt",
+    "agents": "agents/*-plus_one-0.json",
+}
+
+
+def test_a_study_that_is_killed_in_every_stage_goes_on_to_the_same_figures(finished, tmp_path):
+    study, root, _ = finished
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["learner.study.stages"])
+    for stage, pattern in STAGES_BEGUN.items():
+        child = context.Process(target=run_study, args=(study, tmp_path, str))
+        child.start()
+        while not list(tmp_path.glob(pattern)):
+            assert child.is_alive(), stage
+            child.join(0.005)
+        child.kill()
+        child.join()
+        assert not (tmp_path / "results.json").exists(), stage
+    run_study(study, tmp_path, str)
+    resumed, unbroken = (
+        json.loads((folder / "results.json").read_text()) for folder in (tmp_path, root)
+    )
+    assert resumed["problems"] == {}
+    for key in ("baselines", "agents", "table"):
+        assert resumed[key] == unbroken[key]
+    assert [one["figures"] for one in resumed["cells"]] == [
+        one["figures"] for one in unbroken["cells"]
+    ]
+
+
+def test_an_agent_that_was_killed_goes_on_to_the_same_scores(finished, tmp_path, tiny):
+    _, root, _ = finished
+    scores = []
+    for place, killed in (("unbroken", False), ("resumed", True)):
+        copy = tmp_path / place
+        shutil.copytree(root, copy)
+        ppo = {"network": "mlp", "n_steps": 8, "batch_size": 64}
+        study = tiny(agents={"total_steps": 12 * 64, "agent": ppo, "constant": "centred"})
+        task = agent_tasks(study)[0]
+        folder = StudyFolder(copy)
+        folder.agent(task.name).unlink()
+        if killed:
+            with pytest.raises(Killed):
+                train_agent(study, folder, task, die)
+            assert folder.agent(task.name).with_suffix(".pt").exists()
+        train_agent(study, folder, task, str)
+        scores.append(json.loads(folder.agent(task.name).read_text()))
+    assert scores[0] == scores[1]
+
+
+def test_agents_can_be_paid_the_constant_that_whole_demonstrations_speak_for(
+    finished, tmp_path, tiny
+):
+    _, root, results = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    study, folder = tiny(agents={"constant": "ranked"}), StudyFolder(copy)
+    (task, *_) = agent_tasks(study)
+    (cell,) = results.of("maze/coin-flip", rule="time_aligned", count=20)
+    kept = folder.cell(task.cell.name).with_suffix(".npz")
+    with np.load(kept) as arrays:
+        changed = {**arrays, "constant": np.array(0.25)}
+    np.savez(kept, **changed)
+    folder.agent(task.name).unlink()
+    train_agent(study, folder, task, str)
+    assert folder.agent(task.name).exists()
+    np.savez(kept, **{name: one for name, one in changed.items() if name != "constant"})
+    with pytest.raises(StudyError, match="speaks for no constant"):
+        train_agent(study, folder, task, str)
+    assert cell["figures"]["returns"].get("spearman_ranked", {"n": 12})["n"] == 12
+
+
+def die(_):
+    raise Killed
+
+
+class Killed(BaseException):
+    """As a signal would: raised out of whatever is under way."""
+
+
 def test_a_folder_is_one_studys(finished, tmp_path, tiny):
     study, _, _ = finished
     StudyFolder(tmp_path).claim(study.model_dump(mode="json"))
     with pytest.raises(StudyError, match=r"another reward\.hidden"):
         StudyFolder(tmp_path).claim(tiny(reward={"hidden": [8]}).model_dump(mode="json"))
+
+
+def test_a_study_begun_before_a_key_was_added_goes_on(finished, tmp_path):
+    study, root, _ = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    kept = json.loads((copy / "config.json").read_text())
+    del kept["sharing"], kept["agents"]["constant"]
+    (copy / "config.json").write_text(json.dumps(kept))
+    results, said = run(study, copy)
+    assert results.problems == {}
+    assert not [line for line in said if line.startswith("[")]
 
 
 def test_a_cell_that_cannot_be_made_is_reported_and_the_rest_goes_on(finished, tmp_path, tiny):
