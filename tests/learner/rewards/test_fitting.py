@@ -461,13 +461,13 @@ def test_pictures_are_scaled_alike_in_training_and_in_use(
 ) -> None:
     """Frames of 0-255 in one and 0-1 in the other made earlier learners useless."""
     seen: dict[bool, list[torch.Tensor]] = {True: [], False: []}
-    forward = RewardNetwork.forward
+    look = RewardNetwork.with_hidden
 
-    def watched(self: RewardNetwork, frames: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+    def watched(self: RewardNetwork, frames: torch.Tensor, actions: torch.Tensor) -> Any:
         seen[self.training].append(frames.detach().clone())
-        return forward(self, frames, actions)
+        return look(self, frames, actions)
 
-    monkeypatch.setattr(RewardNetwork, "forward", watched)
+    monkeypatch.setattr(RewardNetwork, "with_hidden", watched)
     made = config(network="christiano", members=1, initial_max_batches=3, adaptive_l2=False)
     model = ensemble(made, image=True)
     fit(model, pictures, made, rng())
