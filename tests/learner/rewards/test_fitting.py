@@ -463,7 +463,7 @@ def test_pictures_are_scaled_alike_in_training_and_in_use(
     seen: dict[bool, list[torch.Tensor]] = {True: [], False: []}
     look = RewardNetwork.with_hidden
 
-    def watched(self: RewardNetwork, frames: torch.Tensor, actions: torch.Tensor) -> Any:
+    def watched(self: RewardNetwork, frames: torch.Tensor, actions: torch.Tensor) -> object:
         seen[self.training].append(frames.detach().clone())
         return look(self, frames, actions)
 
