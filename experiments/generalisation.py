@@ -10,14 +10,17 @@ wrote around the marks stays.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from learner.study.config import load_study
 
 PAGE = Path("docs/results/generalisation.md")
 KEPT = Path("docs/results/data/generalisation")
@@ -39,7 +42,11 @@ RULES = ("paper_atari", "paper_mujoco", "time_aligned", "true_labels")
 # Readable by people who do not tell colours apart (Okabe and Ito 2008).
 CLOCK, OWN, TRUE, LINE = "#000000", "#D55E00", "#0072B2", "#999999"
 
+ABREAST = 4  # panels
+
 Values = dict[str, Any]
+Placed = Sequence[tuple[int, Values]]
+"""Rows of a table, each with the line of the picture where it goes."""
 
 
 def keep(folder: Path) -> Path:
@@ -69,11 +76,33 @@ def tables(studies: Sequence[Values]) -> list[str]:
     """Markdown: per game of each study what was run, the rules, the agents."""
     lines: list[str] = []
     for study in studies:
+        lines += [f"## {study['study']['name']}", "", f"    {command(study['study'])}", ""]
         for game, rows in study["table"].items():
             lines += [f"### {game} ({study['study']['name']})", "", _run(study, game), ""]
             lines += _rules(rows)
             lines += _agents([one for one in study["agents"] if one["agent"]["game"] == game])
     return lines
+
+
+def command(config: Values) -> str:
+    """What runs a study: its file, and what was set otherwise than it says now."""
+    path = Path("experiments") / f"{config['name']}.yaml"
+    given = load_study(path).model_dump(mode="json")
+    words = ["clipwise", "study", str(path), *_overrides(config, given)]
+    return " ".join(shlex.quote(word) for word in words)
+
+
+def _overrides(config: Values, given: Values, prefix: str = "") -> list[str]:
+    """KEY=VALUE of what differs; where a study runs says nothing about what it found."""
+    found: list[str] = []
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and isinstance(given.get(key), dict):
+            found += _overrides(value, given[key], f"{name}.")
+        elif value != given.get(key) and not name.startswith(("executor.", "threads")):
+            said = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+            found.append(f"{name}={said}")
+    return found
 
 
 def _run(study: Values, game: str) -> str:
@@ -84,8 +113,12 @@ def _run(study: Values, game: str) -> str:
         f"Experts {config['experts']['total_steps']:,} steps, "
         f"{config['experts']['checkpoints']} checkpoints; {config['demonstrations']['train']} "
         f"demonstrations to learn from, {shown['count']} to judge by: quartiles of return "
-        f"{returns}; of length {lengths}."
+        f"{returns}; of length {lengths}. {_count(config['sweep']['seeds'], 'seed')} a row."
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _rules(rows: Sequence[Values]) -> list[str]:
@@ -145,8 +178,8 @@ def agent_name(one: Values) -> str:
 def draw_accuracy(studies: Sequence[Values], path: Path) -> None:
     """Per game and rule: a clock on the rule's own pairs, the model on them, and on true labels."""
 
-    def panel(axes: Axes, rows: Sequence[Values]) -> None:
-        for place, row in enumerate(rows):
+    def panel(axes: Axes, rows: Placed) -> None:
+        for place, row in rows:
             axes.plot(row["clock"], place, "x", color=CLOCK)
             axes.plot(row["own"], place, "o", color=OWN, mfc="none")
             axes.plot(row["true"], place, "o", color=TRUE)
@@ -166,8 +199,8 @@ def draw_accuracy(studies: Sequence[Values], path: Path) -> None:
 def draw_correlation(studies: Sequence[Values], path: Path) -> None:
     """Per game and rule: partial Spearman given length with its interval; length alone, raw."""
 
-    def panel(axes: Axes, rows: Sequence[Values]) -> None:
-        for place, row in enumerate(rows):
+    def panel(axes: Axes, rows: Placed) -> None:
+        for place, row in rows:
             axes.plot(row["spearman_given_length"], place, "o", color=TRUE)
             axes.plot(row["spearman_given_length_interval"], [place, place], color=TRUE)
             axes.plot(row["spearman"], place, "o", color=OWN, mfc="none")
@@ -189,19 +222,21 @@ def draw_correlation(studies: Sequence[Values], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def _panels(studies: Sequence[Values], panel: Any) -> Figure:
+def _panels(studies: Sequence[Values], panel: Callable[[Axes, Placed], None]) -> Figure:
     """A panel per game of each study: a line per rule, at the largest count."""
-    games = [(game, rows) for study in studies for game, rows in study["table"].items()]
-    figure = Figure((2.6 * len(games) + 1, 2.9), layout="constrained")
-    for place, (game, rows) in enumerate(games):
-        axes = figure.add_subplot(1, len(games), place + 1)
-        named = {rule: [row for row in rows if row["name"] == rule] for rule in RULES}
-        shown = [found[-1] for found in named.values() if found]
+    games = [(one, game) for one in studies for game in one["table"]]
+    rows = -(-len(games) // ABREAST)
+    figure = Figure((2.6 * min(ABREAST, len(games)) + 1, 2.3 * rows + 0.6), layout="constrained")
+    for number, (study, game) in enumerate(games):
+        axes = figure.add_subplot(rows, min(ABREAST, len(games)), number + 1)
+        named = [[row for row in study["table"][game] if row["name"] == rule] for rule in RULES]
+        shown = [(place, found[-1]) for place, found in enumerate(named) if found]
         panel(axes, shown)
-        labels = [row["name"] for row in shown] if place == 0 else [""] * len(shown)
-        axes.set_yticks(range(len(shown)), labels)
-        axes.invert_yaxis()
-        axes.set_title(f"{game}, {shown[-1]['demonstrations']} demos", fontsize="medium")
+        labels = RULES if number % ABREAST == 0 else [""] * len(RULES)
+        axes.set_yticks(range(len(RULES)), labels)
+        axes.set_ylim(len(RULES) - 0.5, -0.5)
+        looks = ", plain looks" if study["study"]["environment"]["use_monochrome_assets"] else ""
+        axes.set_title(f"{game}{looks}", fontsize="medium")
         axes.spines[["top", "right"]].set_visible(False)
     return figure
 
