@@ -170,9 +170,14 @@ class RewardEnsemble:
     def normalise(self, raw: Floats) -> Floats:
         """(K, ...) raw rewards to mean 0 and `target_std` over the labelled data."""
         column = (-1, *[1] * (raw.ndim - 1))
-        scale = self.config.target_std / self._std
-        normal: Floats = (raw - self._mean.reshape(column)) * scale.reshape(column)
+        normal: Floats = (raw - self._mean.reshape(column)) * self.scale.reshape(column)
         return normal
+
+    @property
+    def scale(self) -> Floats:
+        """(K,) what normalisation multiplies each member's raw reward by."""
+        scale: Floats = self.config.target_std / self._std
+        return scale
 
     def calibrate(self, raw: Floats, valid: NDArray[np.bool_], *, centred: bool) -> None:
         """Set the normalisation from the labelled data.
