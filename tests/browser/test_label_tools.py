@@ -176,7 +176,6 @@ def test_practice_goes_on_after_a_lost_reply_and_another_answer(
     rule(workplace, practice=1, gold_share=0.0)
     mark_gold(workplace, workplace.ask(1))
     workplace.ask(2)
-    pair = open_label(page)
     lost: list[str] = []
 
     def lose_first_reply(route: Any) -> None:
@@ -188,6 +187,7 @@ def test_practice_goes_on_after_a_lost_reply_and_another_answer(
         route.abort()  # the browser never hears of it
 
     page.route("**/answer", lose_first_reply)
+    pair = open_label(page)
     page.keyboard.press("ArrowLeft")
     expect(page.locator("[data-line]")).to_have_text("Practice needs the server; answer again.")
     with page.expect_response(lambda reply: reply.url.endswith("/answer")) as reply:

@@ -168,14 +168,17 @@ async function practise(pair, said) {
     if (stored.feedback) await view.feedback(stored.feedback);
     queue = queue.filter((one) => one.id !== pair.id);
   } catch (error) {
-    trouble = error instanceof Offline ? "Practice needs the server; answer again." : error.message;
+    pair.unheard = error instanceof Offline; // said for as long as it is on show
+    if (!pair.unheard) trouble = error.message;
     // Judged already, its reply lost on the way, say: the same pair would be refused for ever.
     if (error instanceof Refusal && !error.passes) queue = queue.filter(({ id }) => id !== pair.id);
   }
   judging = false;
   arrange();
   await ask();
-  if (trouble) view.line(trouble); // after what asking has to say, which it would be lost under
+  // After what asking has to say, which it would be lost under.
+  if (queue[0]?.unheard) sayWhatItIs(queue[0]);
+  else if (trouble) view.line(trouble);
 }
 
 async function skip() {
@@ -215,7 +218,8 @@ function leaveAsItWas() {
 }
 
 function sayWhatItIs(pair) {
-  if (pair?.practice) view.line("Practice: you will hear whether it was right.");
+  if (pair?.unheard) view.line("Practice needs the server; answer again.");
+  else if (pair?.practice) view.line("Practice: you will hear whether it was right.");
   else if (pair?.corrects) view.line("An earlier answer of yours. Answer anew, or Esc to leave it.");
   else view.line("");
 }
