@@ -5,8 +5,9 @@
 Team mode as it is: `clipwise serve` and `clipwise work` on CoinRun, 50 people on SQLite, 200 on a
 real PostgreSQL with two server processes. Each person has an account and a token, answers every
 four seconds on a clock that does not wait for a slow server, and does what the page does: answer,
-take the next pair, load its clips. A few answers are cut off and sent again, or sent twice. What
-the clients were told is then compared with what is stored.
+take the next pair, load its clips. A fifth of the queries wants two people and a third where they
+differ; gold and repeated pairs come in between. A few answers are cut off and sent again, or sent
+twice. What the clients were told is then compared with what is stored.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ import sys
 import tempfile
 import time
 import warnings
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -45,9 +46,11 @@ from server.database import Database
 from server.desk import side_of
 from server.grants import make_token
 from server.models import (
+    Answer,
     Assignment,
     Person,
     Preference,
+    Purpose,
     Query,
     QueryState,
     Role,
@@ -64,6 +67,18 @@ CONFIG = Path(__file__).parent.parent / "experiments" / "coinrun.yaml"
 FIRST_PAIRS = 16
 READY = 2
 """Pairs kept ready per person, beyond those held."""
+OVERLAP = 0.2
+"""Share of queries put to two people, and to a third where they differ."""
+GOLD_PAIRS = 40
+"""Pairs whose answer is known; nobody gets one twice."""
+OVERRIDES = (
+    f"queries.initial={FIRST_PAIRS}",
+    "queries.budget=1000000",
+    f"labelling.overlap={OVERLAP}",
+    "labelling.gold_share=0.1",
+    "labelling.repeat_share=0.05",
+    "labelling.repeat_after=2",
+)
 console = Console(stderr=True)
 
 
@@ -136,7 +151,7 @@ class Feeder:
         self._segments: Sequence[int] = ()
 
     def await_clips(self) -> None:
-        """Return when the first pairs of the run are rendered."""
+        """Return when the first pairs are rendered; make the gold ones of their clips."""
         rendered = select(Segment.id).where(
             Segment.run_id == self._run_id, Segment.clip.is_not(None)
         )
@@ -144,6 +159,9 @@ class Feeder:
             time.sleep(0.5)
             with self._database.read() as s:
                 self._segments = s.scalars(rendered).all()
+        known = {"gold": Answer.A, "state": QueryState.CLOSED, "answers_wanted": 1}
+        with self._database.write() as s:
+            s.execute(insert(Query), [self._pair() | known for _ in range(GOLD_PAIRS)])
 
     def feed(self) -> None:
         """Add what is missing."""
@@ -159,12 +177,16 @@ class Feeder:
 
     def _pair(self) -> dict[str, Any]:
         a, b = self._rng.sample(self._segments, 2)
+        several = self._rng.random() < OVERLAP
         return {
             "run_id": self._run_id,
             "segment_a_id": a,
             "segment_b_id": b,
             "state": QueryState.OPEN,
             "iteration": 1,
+            "answers_wanted": 2 if several else 1,
+            "answers_limit": 3 if several else 1,
+            "gold": None,
             "created_at": datetime.now(UTC),
         }
 
@@ -174,11 +196,23 @@ class Feeder:
 
 @dataclass(frozen=True)
 class Count:
-    """What is stored beside what was told."""
+    """What is stored beside what was told.
+
+    Attributes:
+        lost: answers that were told to be stored, and are not there as they were given.
+        doubled: answers nobody was told of, second ones of a person to one pair (but for the
+            repeat), and labels beyond what a query wants.
+        double_leases: pairs given to more people than there are slots, or twice to one person.
+        gold, repeats: answers of each kind.
+        shared: queries with labels of several people.
+    """
 
     lost: int
     doubled: int
     double_leases: int
+    gold: int
+    repeats: int
+    shared: int
 
 
 def count(s: Session, told: Told) -> Count:
@@ -193,21 +227,40 @@ def count(s: Session, told: Told) -> Count:
         for row, person in rows
     }
     lost = sum(stored.get(id) != answer for id, answer in told.answers.items())
-    per_query = Counter(row.query_id for row, _ in rows)
+    wanted = dict(s.execute(select(Query.id, Query.answers_wanted)).all())
+    labels = Counter(row.query_id for row, _ in rows if row.purpose is Purpose.ORDINARY)
     doubled = len(stored.keys() - told.answers.keys())
-    doubled += sum(answers - 1 for answers in per_query.values())
-    of_query = dict(s.execute(select(Assignment.id, Assignment.query_id)).all())
-    holders = defaultdict(set)
-    for pair, person in told.pairs.items():
-        holders[of_query[pair]].add(person)
-    given = Counter(of_query.values())
-    for query in [query for query in given if given[query] > 1][:3]:
-        rows_of = s.scalars(select(Assignment).where(Assignment.query_id == query))
-        for row in rows_of:
-            seen = row.person_id, row.purpose, row.leased_at, row.expires_at, row.closed_at
-            console.print(f"query {query} was given to", *map(str, seen))
-    double = sum(max(len(holders[query]), given[query]) - 1 for query in given)
-    return Count(lost, doubled, double)
+    doubled += _beyond_one((row.query_id, person, row.purpose) for row, person in rows)
+    doubled += sum(max(0, labels[query] - wanted[query]) for query in labels)
+    purposes = Counter(row.purpose for row, _ in rows)
+    return Count(
+        lost=lost,
+        doubled=doubled,
+        double_leases=_double_leases(s, told, wanted),
+        gold=purposes[Purpose.GOLD],
+        repeats=purposes[Purpose.REPEAT],
+        shared=sum(count > 1 for count in labels.values()),
+    )
+
+
+def _double_leases(s: Session, told: Told, wanted: Mapping[int, int]) -> int:
+    """Slots given twice; the first few are shown."""
+    given = s.scalars(select(Assignment)).all()
+    others = sum(told.pairs.get(row.id, row.person_id) != row.person_id for row in given)
+    twice = _beyond_one((row.query_id, row.person_id, row.purpose) for row in given)
+    ordinary = [row for row in given if row.purpose is Purpose.ORDINARY]
+    slots = Counter(row.query_id for row in ordinary)
+    over = {query: slots[query] - wanted[query] for query in slots if slots[query] > wanted[query]}
+    for row in ordinary:
+        if row.query_id in list(over)[:3]:
+            seen = row.person_id, row.leased_at, row.expires_at, row.closed_at
+            console.print(f"query {row.query_id} was given to", *map(str, seen))
+    return others + twice + sum(over.values())
+
+
+def _beyond_one(found: Iterable[Hashable]) -> int:
+    """How many are there besides the first of each."""
+    return sum(count - 1 for count in Counter(found).values())
 
 
 class Cores:
@@ -253,7 +306,7 @@ def measure(place: Place, seconds: float, folder: Path) -> list[Figure]:
         workplace = Workplace(settings)
         workplace.database.migrate()
         tokens = make_people(workplace.database, settings, place.people)
-        values = load_config(CONFIG, [f"queries.initial={FIRST_PAIRS}", "queries.budget=1000000"])
+        values = load_config(CONFIG, list(OVERRIDES))
         run = workplace.create_run(values.model_dump(mode="json"))
         with (
             clipwise(folder, port, "serve", settings=environment) as server,
@@ -290,8 +343,11 @@ def _figures(
         Figure(f"{name}: answers lost", counted.lost, at_most=0),
         Figure(f"{name}: answers doubled", counted.doubled, at_most=0),
         Figure(f"{name}: answers", len(told.answers), at_least=0.95 * expected),
-        Figure(f"{name}: of them cut off and sent again", told.cut),
-        Figure(f"{name}: of them sent twice", told.twice),
+        Figure(f"{name}: of them to gold", counted.gold, at_least=1),
+        Figure(f"{name}: of them to repeated pairs", counted.repeats, at_least=1),
+        Figure(f"{name}: queries answered by two or three", counted.shared, at_least=1),
+        Figure(f"{name}: answers cut off and sent again", told.cut),
+        Figure(f"{name}: answers sent twice", told.twice),
         Figure(f"{name}: times without a pair", told.idle),
         Figure(f"{name}: submit p50", at("submit", 50), "ms"),
         Figure(f"{name}: submit p95", at("submit", 95), "ms"),
