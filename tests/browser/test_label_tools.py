@@ -212,6 +212,26 @@ def test_skipping_shows_another_pair_and_stores_no_answer(page: Page, workplace:
     assert rows(workplace) == []
 
 
+def test_a_pair_skipped_while_a_reply_was_on_its_way_does_not_come_back(
+    page: Page, workplace: Any
+) -> None:
+    rule(workplace, skip="others")
+    workplace.ask(3)
+    pair = open_label(page)
+    held: list[Any] = []
+    page.route("**/assignments", lambda route: held.append((route, route.fetch())), times=1)
+    page.keyboard.press("s")
+    second = other_pair(page, pair)
+    while not held:
+        page.wait_for_timeout(25)
+    with page.expect_response("**/skip"):
+        page.keyboard.press("s")
+    route, reply = held[0]
+    assert second in [one["id"] for one in reply.json()["assignments"]]
+    route.fulfill(response=reply)
+    assert other_pair(page, second) != pair
+
+
 def test_without_skipping_there_is_neither_button_nor_key(page: Page, workplace: Any) -> None:
     workplace.ask(2)
     pair = open_label(page)

@@ -38,6 +38,7 @@ let progress = { today: 0, left: 0, median_seconds: null, newest_preference: nul
 let leaseSeconds = 120;
 let asking = null;
 let askTimer = 0;
+let settled = new Set(); // pairs done with since pairs were last asked for
 let undoing = false;
 let undone = 0; // answers taken back in a row
 let judging = false; // a practice answer is being judged
@@ -50,12 +51,13 @@ function ask() {
   if (document.hidden) return Promise.resolve(); // nobody looks: hold no pairs
   asking ??= takePairs().finally(() => {
     asking = null;
-    if (queue.length < PAIRS) askTimer = setTimeout(ask, ASK_AGAIN_MS);
+    if (queue.length < PAIRS) askTimer = setTimeout(ask, settled.size ? 0 : ASK_AGAIN_MS);
   });
   return asking;
 }
 
 async function takePairs() {
+  settled = new Set();
   await outbox.flush(); // else the server would give us again what we have answered
   try {
     const count = Math.min(MOST_PAIRS, Math.max(PAIRS, queue.length));
@@ -66,7 +68,8 @@ async function takePairs() {
     leaseSeconds = given.lease_seconds;
     progress = given.progress;
     const current = queue[0];
-    const others = given.assignments.filter((one) => one.id !== current?.id);
+    // The reply may be older than what has happened here.
+    const others = given.assignments.filter(({ id }) => id !== current?.id && !settled.has(id));
     queue = current ? [current, ...others] : others;
     view.waitingFor = given.waiting ?? "The next pair is on its way.";
     arrange();
@@ -78,6 +81,12 @@ async function takePairs() {
         : error.message,
     );
   }
+}
+
+// A pair is not to be shown any more.
+function drop(pair) {
+  settled.add(pair.id);
+  queue = queue.filter(({ id }) => id !== pair.id);
 }
 
 // Put the first pair on show and the second one behind it.
@@ -146,8 +155,8 @@ function answer(side, strength) {
     practise(queue[0], said);
     return;
   }
-  const [done, ...rest] = queue;
-  queue = rest;
+  const [done] = queue;
+  drop(done);
   if (done.corrects) {
     outbox.add({ preference: done.corrects, ...said });
   } else {
@@ -166,12 +175,12 @@ async function practise(pair, said) {
     const key = `practice-${pair.id}`;
     const stored = await post(`/assignments/${pair.id}/answer`, { ...said, submission_key: key });
     if (stored.feedback) await view.feedback(stored.feedback);
-    queue = queue.filter((one) => one.id !== pair.id);
+    drop(pair);
   } catch (error) {
     pair.unheard = error instanceof Offline; // said for as long as it is on show
     if (!pair.unheard) trouble = error.message;
     // Judged already, its reply lost on the way, say: the same pair would be refused for ever.
-    if (error instanceof Refusal && !error.passes) queue = queue.filter(({ id }) => id !== pair.id);
+    if (error instanceof Refusal && !error.passes) drop(pair);
   }
   judging = false;
   arrange();
@@ -186,7 +195,7 @@ async function skip() {
   const [pair] = queue;
   try {
     await post(`/assignments/${pair.id}/skip`);
-    queue = queue.filter((one) => one.id !== pair.id);
+    drop(pair);
     arrange();
     ask();
   } catch (error) {
@@ -302,7 +311,7 @@ async function mend(stage) {
     return;
   }
   stage.clear();
-  queue = queue.filter((one) => one.id !== lost.id);
+  drop(lost);
   if (shown === stage) shown = null;
   if (last === stage) last = null;
   arrange();
