@@ -25,7 +25,7 @@ from learner.rewards.ensemble import RewardEnsemble
 from learner.rewards.packing import unpack
 from learner.seeds import integer
 from learner.study.bank import open_bank
-from learner.study.cells import Cell
+from learner.study.cells import Cell, read_predictions
 from learner.study.config import StudyConfig
 from learner.study.experts import checkpoints, expert_config, load_state
 from learner.study.folder import StudyError, StudyFolder, game_slug, write_json, write_whole
@@ -130,23 +130,22 @@ Payer = Callable[[Rollout], NDArray[np.float32]]
 def _payer(study: StudyConfig, folder: StudyFolder, task: AgentTask) -> Payer:
     """What a rollout is paid; the true rewards are read by the control of that name alone."""
     if task.cell is not None:
-        path = folder.cell(task.cell.name)
-        model = unpack(path.with_suffix(".pt").read_bytes())
-        with np.load(path.with_suffix(".npz")) as arrays:
-            by_step = arrays["by_step"] if "by_step" in arrays.files else None
-            constant = _constant(study, task.cell, arrays)
-        return _LearnedPay(model, by_step, constant, squash=study.agents.squash == "sigmoid")
+        model = unpack(folder.cell(task.cell.name).with_suffix(".pt").read_bytes())
+        arrays = read_predictions(folder, task.cell.name)
+        constant = _constant(study, task.cell, arrays)
+        squash = study.agents.squash == "sigmoid"
+        return _LearnedPay(model, arrays.get("by_step"), constant, squash=squash)
     constant = _CONSTANTS.get(task.control or "")
     if constant is None:
         return lambda rollout: rollout.true_rewards
     return lambda rollout: np.full(rollout.ends.shape, constant, np.float32)
 
 
-def _constant(study: StudyConfig, cell: Cell, arrays: Any) -> float | None:
+def _constant(study: StudyConfig, cell: Cell, arrays: dict[str, NDArray[Any]]) -> float | None:
     """What is added to each step's reward; None leaves it centred on the training snippets."""
     if study.agents.constant == "centred":
         return None
-    if "constant" not in arrays.files:
+    if "constant" not in arrays:
         raise StudyError(
             f"the order of training demonstrations speaks for no constant of {cell.name}; set "
             "agents.constant=centred"

@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner.replay import replay
-from learner.study.folder import StudyError, StudyFolder, read_json, write_json, write_whole
+from learner.study.folder import (
+    StudyError,
+    StudyFolder,
+    game_slug,
+    read_json,
+    write_json,
+    write_whole,
+)
 from learner.study.recording import Entry, Split, path_of
 from learner.trajectories import Trajectory, TrajectoryError, digest
 
@@ -101,27 +108,31 @@ def make_bank(folder: StudyFolder, game: str, split: Split) -> None:
     index = [Entry(**values) for values in read_json(source / "index.json")]
     usable: list[tuple[Entry, Trajectory]] = []
     problems: list[str] = []
-    forms: set[tuple[tuple[int, ...], str]] = set()
+    forms: list[tuple[tuple[int, ...], str]] = []
 
     def write(file: BinaryIO) -> None:
         for entry in index:
             try:
                 trajectory = _read(path_of(source, entry.number))
+                _check_origin(trajectory, entry, game)
                 observations = _shown(trajectory)
+                forms.append((observations.shape[1:], observations.dtype.str))
+                if forms[-1] != forms[0]:
+                    raise TrajectoryError(f"shows {forms[-1]}, the ones before it {forms[0]}")
             except TrajectoryError as error:
                 problems.append(f"demonstration {path_of(source, entry.number)}: {error}")
                 continue
             file.write(np.ascontiguousarray(observations).tobytes())
-            forms.add((observations.shape[1:], observations.dtype.str))
             usable.append((entry, trajectory))
 
     write_whole(place / "observations.raw", write)
-    if len(usable) < 2 or len(forms) > 1:
+    if len(usable) < 2:
         raise StudyError(
-            f"{source} holds {len(usable)} demonstrations that can be used, of {len(index)}, of "
-            f"{len(forms)} shapes; remove the folder and start the study again"
+            f"{source} holds {len(usable)} demonstrations that can be used, of {len(index)}"
+            f"{''.join(f'; {line}' for line in problems[:1])}; remove the folder and start the "
+            "study again"
         )
-    shape, dtype = forms.pop()
+    shape, dtype = forms[0]
     _save(place / "actions.npy", np.concatenate([one.actions for _, one in usable]))
     _save(place / "rewards.npy", np.concatenate([one.rewards for _, one in usable]))
     entries = [asdict(entry) for entry, _ in usable]
@@ -134,6 +145,16 @@ def _read(path: Path) -> Trajectory:
         return Trajectory.from_bytes(path.read_bytes())
     except OSError as error:
         raise TrajectoryError(f"cannot be read: {error.strerror}") from error
+
+
+def _check_origin(trajectory: Trajectory, entry: Entry, game: str) -> None:
+    """Refuse what is not the demonstration that the index says it is."""
+    found = game_slug(str(trajectory.environment["id"]))
+    if (found, trajectory.level) != (game_slug(game), entry.level):
+        raise TrajectoryError(
+            f"is of {found}, level {trajectory.level}, not of {game_slug(game)}, level "
+            f"{entry.level}; put the right file back"
+        )
 
 
 def _shown(trajectory: Trajectory) -> NDArray[Any]:

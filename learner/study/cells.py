@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,6 +158,22 @@ def predict(
         )
         return Predicted(rewards, 0.0, trained=True)
     return Predicted(rewards, -float(shift), trained=True)
+
+
+def read_predictions(folder: StudyFolder, name: str) -> dict[str, NDArray[Any]]:
+    """What a cell predicted on the test demonstrations, and its constants.
+
+    Raises:
+        StudyError: the file is missing or damaged; the message names it.
+    """
+    path = folder.cell(name).with_suffix(".npz")
+    try:
+        with np.load(path) as arrays:
+            return {key: arrays[key] for key in arrays.files}
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise StudyError(
+            f"{path} is damaged; remove {path.stem}.* beside it and start the study again"
+        ) from error
 
 
 def _variant(study: StudyConfig, cell: Cell) -> VariantConfig:

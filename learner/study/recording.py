@@ -26,7 +26,7 @@ from learner.study.experts import checkpoints, expert_config
 from learner.study.folder import StudyError, StudyFolder, write_json, write_whole
 from learner.study.players import Player, checkpoint_players, noisy_players
 from learner.study.playing import play_levels, start_of, trajectory_of
-from learner.trajectories import Trajectory
+from learner.trajectories import Trajectory, TrajectoryError
 
 Split = Literal["train", "test"]
 
@@ -137,10 +137,15 @@ def entry(place: Path, number: int, split: Split) -> Entry:
     """A stored demonstration's facts.
 
     Raises:
-        TrajectoryError: the file is damaged.
+        TrajectoryError: the file is damaged; the message names it.
     """
-    content = path_of(place, number).read_bytes()
-    return Entry.of(Trajectory.from_bytes(content), number, split)
+    path = path_of(place, number)
+    try:
+        return Entry.of(Trajectory.from_bytes(path.read_bytes()), number, split)
+    except TrajectoryError as error:
+        raise TrajectoryError(
+            f"{path} is damaged; remove it and start the study again, which plays it anew"
+        ) from error
 
 
 def _record(

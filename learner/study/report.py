@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from learner.evaluation.accuracy import CLOCK_LIMIT
 from learner.study import figures
 from learner.study.bank import open_bank
-from learner.study.cells import Cell
+from learner.study.cells import Cell, read_predictions
 from learner.study.folder import StudyFolder, write_whole
 from learner.study.summary import Results, Values, table
 
@@ -109,9 +109,8 @@ def _largest(results: Results, game: str) -> list[Values]:
 
 
 def _predicted(folder: StudyFolder, cell: Values) -> NDArray[np.float32]:
-    path = folder.cell(Cell(**cell["cell"]).name).with_suffix(".npz")
-    with np.load(path) as arrays:
-        rewards: NDArray[np.float32] = arrays["rewards"] - arrays["centre"].astype(np.float32)
+    arrays = read_predictions(folder, Cell(**cell["cell"]).name)
+    rewards: NDArray[np.float32] = arrays["rewards"] - arrays["centre"].astype(np.float32)
     return rewards
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from learner.study.config import StudyConfig
-from learner.study.folder import StudyFolder, game_slug, read_json
+from learner.study.folder import StudyError, StudyFolder, read_json
 from learner.study.judging import TRUE_ALIGNED
 from learner.study.tasks import Task
 
@@ -57,20 +57,21 @@ class Results:
 def collect(
     study: StudyConfig, folder: StudyFolder, tasks: Sequence[Task], problems: dict[str, str]
 ) -> Results:
-    """Read what finished tasks left."""
-    done = [task for task in tasks if task.finished(folder)]
-    stages = {stage: [t for t in done if t.stage == stage] for stage in ("reward models", "agents")}
-    baselines = {
-        game: read_json(path)
-        for game in study.games
-        if (path := folder.cell(f"{game_slug(game)}-baselines")).exists()
-    }
+    """Read what finished tasks left; what is damaged is a problem, and the rest is read."""
+    read: dict[str, list[Values]] = {"baselines": [], "reward models": [], "agents": []}
+    damaged: dict[str, str] = {}
+    for task in tasks:
+        if task.stage in read and task.finished(folder):
+            try:
+                read[task.stage].append(read_json(task.marker(folder)))
+            except StudyError as error:
+                damaged[task.name] = str(error)
     return Results(
         study,
-        baselines,
-        [read_json(task.marker(folder)) for task in stages["reward models"]],
-        [read_json(task.marker(folder)) for task in stages["agents"]],
-        problems,
+        {one["game"]: one for one in read["baselines"]},
+        read["reward models"],
+        read["agents"],
+        {**problems, **damaged},
     )
 
 

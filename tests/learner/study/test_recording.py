@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -15,9 +17,10 @@ from learner.study.config import StudyConfig
 from learner.study.experts import checkpoints, train_expert
 from learner.study.folder import StudyError, StudyFolder
 from learner.study.players import Noisy, Waiting
+from learner.study.playing import play_levels, start_of, trajectory_of
 from learner.study.ranking import rank
 from learner.study.recording import path_of, plan, record_split
-from learner.trajectories import Trajectory
+from learner.trajectories import Trajectory, TrajectoryError
 
 GAME = "maze/coin-flip"
 
@@ -111,6 +114,53 @@ def test_a_damaged_demonstration_is_named_and_the_rest_is_used(finished, tmp_pat
     assert [one.number for one in bank.entries] == [n for n in range(20) if n != 4]
     (problem,) = bank.problems
     assert str(damaged) in problem
+
+
+def played(game: str, size: int, level: int) -> bytes:
+    """A demonstration that always goes one way."""
+    options = {"size": size, "terminating": False}
+    environment = EnvironmentConfig(id=game, num_envs=1, options=options)
+    start = start_of(environment, level)
+    with closing(make(environment, num_envs=1, seed=0)) as batch:
+        (one,) = play_levels(Waiting(0), batch, [start], 50, np.random.default_rng(0))
+    return trajectory_of(one, environment, start, level, 0, "mine").to_bytes()
+
+
+@pytest.mark.parametrize(
+    ("game", "size", "level", "said"),
+    [
+        ("maze/two-goals", 4, 10_000_004, "is of maze-two-goals, level 10000004, not of maze-coin"),
+        (GAME, 4, 10_000_005, "level 10000005, not of maze-coin-flip, level 10000004"),
+        (GAME, 6, 10_000_004, r"shows \(\(8, 8, 3\), '\|u1'\), the ones before it \(\(6, 6, 3\)"),
+    ],
+)
+def test_a_demonstration_of_something_else_is_named_and_left_out(
+    finished, tmp_path, game, size, level, said
+):
+    _, root, _ = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    mine = StudyFolder(copy)
+    foreign = path_of(mine.demonstrations(GAME, "train"), 4)
+    foreign.write_bytes(played(game, size, level))
+    make_bank(mine, GAME, "train")
+    bank = open_bank(mine, GAME, "train")
+    assert 4 not in [one.number for one in bank.entries]
+    assert len(bank) == 19
+    (problem,) = bank.problems
+    assert str(foreign) in problem
+    assert re.search(said, problem)
+
+
+def test_a_recording_with_a_damaged_file_says_which(finished, tmp_path):
+    study, root, _ = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    mine = StudyFolder(copy)
+    damaged = path_of(mine.demonstrations(GAME, "train"), 4)
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    with pytest.raises(TrajectoryError, match=f"{damaged} is damaged; remove it"):
+        record_split(study, mine, GAME, "train", lambda _: None)
 
 
 def test_a_bank_shows_what_the_demonstrations_showed(folder):

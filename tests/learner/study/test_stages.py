@@ -200,3 +200,29 @@ def test_a_cell_that_cannot_be_made_is_reported_and_the_rest_goes_on(finished, t
     assert "min_length is larger" in problem
     assert len(results.of("maze/coin-flip", variant="wide")) == 1
     assert name in write_report(results, StudyFolder(copy)).read_text()
+
+
+def test_what_is_damaged_is_named_and_the_rest_is_reported(finished, tmp_path):
+    study, root, _ = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    damaged = copy / "cells" / "maze-coin-flip-paper_atari-0008-0.json"
+    damaged.write_text(damaged.read_text()[:100])
+    results, _ = run(study, copy)
+    assert list(results.problems) == [damaged.stem]
+    assert f"{damaged} is damaged; remove it" in results.problems[damaged.stem]
+    assert len(results.cells) == 4
+    assert damaged.stem in write_report(results, StudyFolder(copy)).read_text()
+
+
+def test_predictions_that_are_cut_short_are_named(finished, tmp_path):
+    study, root, results = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    damaged = copy / "cells" / "maze-coin-flip-time_aligned-0020-0.npz"
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    with pytest.raises(StudyError, match=f"{damaged} is damaged; remove"):
+        write_report(results, StudyFolder(copy))
+    task = next(one for one in agent_tasks(study) if one.cell)
+    with pytest.raises(StudyError, match=f"{damaged} is damaged; remove"):
+        train_agent(study, StudyFolder(copy), task, str)
