@@ -29,6 +29,8 @@ def test_a_study_runs_from_demonstrations_to_a_report_of_one_page(finished):
         assert shown in page
     assert page.count("data:image/png;base64,") >= 6
     assert "http" not in page.replace("http://www.w3.org", "")
+    # Wide tables scroll by keys as well, and say what they are.
+    assert page.count('<div class="scroll" tabindex="0" role="region" aria-label=') == 2
 
 
 def test_every_figure_is_there_for_machines_with_its_baselines(finished):
