@@ -26,7 +26,7 @@ from server.store import assignments, corrections, gold, labelling, queries, tra
 from server.store.assignments import Assignment, Side
 from server.store.progress import Progress
 from server.store.progress import progress as progress_of
-from server.waiting import PAUSED_LINE, waiting_line
+from server.waiting import BELOW_THRESHOLD_LINE, PAUSED_LINE, waiting_line
 
 
 def lay(
@@ -242,7 +242,10 @@ def _told(s: Session, row: Preference) -> dict[str, Any]:
 
 def _why_none(s: Session, run: Run, person_id: int, left: int, now: datetime) -> str:
     if gold.is_paused(s, run_id=run.id, person_id=person_id):
-        return PAUSED_LINE
+        below = gold.is_below_threshold(
+            s, run_id=run.id, person_id=person_id, rules=rules_of(run.config)
+        )
+        return BELOW_THRESHOLD_LINE if below else PAUSED_LINE
     queue = queries.counts(s, run_id=run.id, now=now)
     return waiting_line(
         run,

@@ -117,7 +117,7 @@ class TeacherKind(StrEnum):
 
 
 class QueryState(StrEnum):
-    """pending: clips are being rendered; set_aside: a clip is gone or cannot be made."""
+    """pending: clips are being rendered; set_aside: a clip is missing, or it was skipped."""
 
     PENDING = "pending"
     OPEN = "open"

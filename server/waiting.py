@@ -11,7 +11,8 @@ SILENT_AFTER = timedelta(seconds=30)
 """Without a heartbeat for longer than this, a worker is taken for gone."""
 
 
-PAUSED_LINE = (
+PAUSED_LINE = "Labelling is paused for you. Whoever runs this can let you go on."
+BELOW_THRESHOLD_LINE = (
     "Labelling is paused for you: too many of your answers to pairs with a known answer differed. "
     "Whoever runs this can let you go on."
 )

@@ -150,7 +150,7 @@ def set_gold(s: Session, *, run_id: int, query_id: int, answer: Answer | None) -
     if query is None:
         raise NotFound(f"no query {query_id} in this run")
     if query.state is QueryState.SET_ASIDE:
-        raise Conflict("this pair is set aside, because a clip of it is gone; choose another")
+        raise Conflict("this pair is set aside: nobody is asked about it; choose another")
     query.gold = answer
     s.flush()
     settle(s, query=query)
@@ -208,13 +208,18 @@ def pause_below_threshold(
     s: Session, *, run_id: int, person_id: int, rules: Rules, now: datetime
 ) -> bool:
     """Pause a person whose gold answers fall short; their open pairs go to others."""
+    below = is_below_threshold(s, run_id=run_id, person_id=person_id, rules=rules)
+    if below:
+        pause(s, run_id=run_id, person_id=person_id, now=now)
+    return below
+
+
+def is_below_threshold(s: Session, *, run_id: int, person_id: int, rules: Rules) -> bool:
+    """Whether a person's gold answers fall short, after as many as the rules want to judge by."""
     if rules.gold_threshold is None:
         return False
     score = gold_score(s, run_id=run_id, person_id=person_id)
-    if score.given < rules.gold_minimum or score.right >= rules.gold_threshold * score.given:
-        return False
-    pause(s, run_id=run_id, person_id=person_id, now=now)
-    return True
+    return score.given >= rules.gold_minimum and score.right < rules.gold_threshold * score.given
 
 
 def pause(s: Session, *, run_id: int, person_id: int, now: datetime) -> None:

@@ -39,7 +39,7 @@ class QueueCounts:
         owed: answers that those still want.
         leased: assignments held right now.
         answered: with as many answers as wanted.
-        set_aside: their clips are gone or cannot be made.
+        set_aside: their clips are gone or cannot be made, or they were skipped for good.
         labels: preferences that count and were given by somebody, by answer.
     """
 

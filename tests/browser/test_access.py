@@ -31,6 +31,7 @@ LOCAL = {
     "/runs/{name}/metrics": "/runs/coinrun/metrics",
     "/runs/{name}/export": "/runs/coinrun/export",
     "/runs/{name}/play": "/runs/coinrun/play",
+    "/runs/{name}/rank": "/runs/coinrun/rank",
     "/runs/{name}/queries": "/runs/coinrun/queries",
     "/runs/{name}/queries/{query}": "/runs/coinrun/queries/1",
 }

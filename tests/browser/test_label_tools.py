@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from server.models import Answer, Purpose, Query, Strength
-from server.store import gold, runs, trajectories
+from server.store import assignments, gold, runs, trajectories
+from server.store.people import local_person
 from tests.browser.label_page import rows, side, wait_for_rows
 
 pytestmark = pytest.mark.browser
@@ -140,6 +142,38 @@ def test_an_answer_in_the_history_is_changed_by_a_new_row(page: Page, workplace:
     stored = wait_for_rows(page, workplace, 3)
     assert (stored[2].replaces_id, side(stored[2])) == (stored[0].id, "right")
     expect(page.locator("[data-progress]")).to_contain_text("2 today")
+
+
+def test_the_history_reaches_back_to_the_first_answer(page: Page, workplace: Any) -> None:
+    workplace.ask(54)
+    now = datetime.now(UTC)
+    with workplace.database.write() as s:
+        run_id = runs.get_run(s, name="coinrun").id
+        person = local_person(s, now=now).id
+        for number in range(53):
+            at = now - timedelta(days=3, seconds=-number)
+            (pair,) = assignments.next_assignments(
+                s, run_id=run_id, person_id=person, count=1, now=at, seconds=60
+            )
+            assignments.submit(
+                s,
+                assignment_id=pair.id,
+                person_id=person,
+                side="tie" if number == 0 else "left",
+                seconds=1.0,
+                submission_key=f"answer-{number}",
+                now=at,
+            )
+    open_label(page)
+    page.keyboard.press("h")
+    entries = page.locator("[data-entries] button")
+    expect(entries).to_have_count(50)
+    expect(entries.first).to_contain_text((now - timedelta(days=3)).strftime("%b"))
+    page.get_by_role("button", name="older").click()
+    expect(entries).to_have_count(53)
+    expect(entries.last).to_contain_text("equal")
+    expect(entries.nth(50)).to_be_focused()
+    expect(page.locator('[data-action="older"]')).to_be_hidden()
 
 
 def test_practice_tells_whether_it_was_right_before_the_first_real_pair(

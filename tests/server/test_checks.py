@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from server.store import runs
+
 BASE = "/api/v1/runs/coinrun"
 
 
@@ -39,8 +41,24 @@ def test_somebody_is_paused_and_let_in_again(client: TestClient, workplace: Any)
     assert client.put(url, json={"paused": True}).status_code == 204
     desk = client.post(f"{BASE}/assignments").json()
     assert desk["assignments"] == []
-    assert "paused for you" in desk["waiting"]
+    assert desk["waiting"].startswith("Labelling is paused for you. ")
     assert client.get(f"{BASE}/labellers").json()[0]["paused_at"] is not None
     assert client.put(url, json={"paused": False}).status_code == 204
     assert len(client.post(f"{BASE}/assignments").json()["assignments"]) == 1
     assert client.put(f"{BASE}/labellers/999", json={"paused": True}).status_code == 404
+
+
+def test_somebody_who_is_paused_for_gold_answers_is_told_so(
+    client: TestClient, workplace: Any
+) -> None:
+    query, _ = workplace.ask(2)
+    with workplace.database.write() as s:
+        run = runs.get_run(s, name="coinrun")
+        run.config = run.config | {"labelling": {"gold_threshold": 0.9, "gold_minimum": 1}}
+    pair = client.post(f"{BASE}/assignments", json={"count": 1}).json()["assignments"][0]["id"]
+    client.put(f"{BASE}/queries/{query}/gold", json={"answer": "tie"})
+    body = {"side": "left", "submission_key": "some-answer"}
+    client.post(f"/api/v1/assignments/{pair}/answer", json=body)
+    desk = client.post(f"{BASE}/assignments").json()
+    assert desk["assignments"] == []
+    assert "a known answer differed" in desk["waiting"]

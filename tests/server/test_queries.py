@@ -150,6 +150,25 @@ def test_a_clip_that_is_gone_is_said_and_its_query_set_aside(
     assert client.post(f"{PAGE}/{query}/gold", data=form).status_code == 409
 
 
+def test_a_pair_skipped_for_good_is_not_said_to_have_lost_a_clip(
+    client: TestClient, workplace: Any
+) -> None:
+    (ada,) = people(workplace, "Ada")
+    (query,) = workplace.ask(1)
+    now = datetime.now(UTC)
+    with workplace.database.write() as s:
+        run = runs.get_run(s, name="coinrun")
+        run.config = run.config | {"labelling": {"skip": "ignore"}}
+        (pair,) = assignments.next_assignments(
+            s, run_id=run.id, person_id=ada, count=1, now=now, seconds=60
+        )
+        assignments.skip(s, assignment_id=pair.id, person_id=ada, now=now)
+    page = client.get(f"{PAGE}/{query}").text
+    assert "somebody skipped this pair" in page
+    assert "gone" not in page
+    assert page.count("<video") == 2
+
+
 def test_a_query_is_made_gold_on_its_page(client: TestClient, workplace: Any) -> None:
     (query,) = workplace.ask(1)
     page = client.post(f"{PAGE}/{query}/gold", data={"answer": "tie"})

@@ -350,6 +350,7 @@ const actions = {
   flag: () => shown && flag.open(),
   history: () => outbox.flush().then(() => history.open()),
   "close-history": () => history.close(),
+  older: () => history.more(),
   agent: () => agentView.toggle(),
 };
 if ("skips" in desk.dataset) actions.skip = skip;
