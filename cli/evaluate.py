@@ -29,7 +29,7 @@ _COLUMNS = {
 
 
 def evaluate(name: str, episodes: int) -> None:
-    """Judge, print a table, and write result.json in the run's folder.
+    """Judge, print tables, and write evaluation.json in the run's folder.
 
     Raises:
         NotFound: no such run, no checkpoint or no reward model yet.
@@ -47,9 +47,16 @@ def evaluate(name: str, episodes: int) -> None:
     checkpoints = [Checkpoint.from_bytes(content) for content in contents]
     results = assess(config, checkpoints, unpack(packed), episodes, console.print)
     console.print(_table(name, version, results))
+    console.print(_sets(results))
     for one in results["sets"].values():
         if one["warning"]:
             console.print(f"[yellow]warning:[/yellow] {one['warning']}")
+    for problem in results["problems"]:
+        console.print(f"[yellow]left out:[/yellow] {problem}")
+    calibration = results["figures"]["reward model"].get("calibration")
+    if calibration:
+        ece, brier = _number(calibration["ece"]), _number(calibration["brier"])
+        console.print(f"calibration on true pairs: ECE {ece}, Brier {brier} (a coin: 0.25)")
     test = results["agent"]["test"]
     low, high = test["low"], test["high"]
     console.print(f"newest agent, unseen levels: {test['value']:.2f} ({low:.2f} to {high:.2f})")
@@ -64,7 +71,29 @@ def _table(name: str, version: int, results: dict[str, Any]) -> Table:
     for column in ("", *_COLUMNS.values()):
         table.add_column(column, justify="right" if column else "left")
     for one in results["table"]:
-        table.add_row(one["name"], *(_number(one[key]) for key in _COLUMNS))
+        table.add_row(one["name"], *(_bounded(one[key], one, key) for key in _COLUMNS))
+    return table
+
+
+def _bounded(value: float | None, row: dict[str, Any], key: str) -> str:
+    """A figure with its 95 % interval, where it has one."""
+    bounds = row.get(f"{key}_interval")
+    ends = f" ({_number(bounds[0])} to {_number(bounds[1])})" if bounds else ""
+    return _number(value) + ends
+
+
+def _sets(results: dict[str, Any]) -> Table:
+    """Accuracy on pairs drawn by several rules, beside what a clock gets on them."""
+    table = Table(title="accuracy by how pairs are drawn")
+    for column in ("pairs", "clock", "reward model (95 %)"):
+        table.add_column(column, justify="left" if column == "pairs" else "right")
+    for name, facts in results["sets"].items():
+        found = results["figures"]["reward model"]["accuracy"][name]
+        mark = "⚠ " if facts["warning"] else ""
+        interval = f"({_number(found['low'])} to {_number(found['high'])})"
+        table.add_row(
+            name, f"{mark}{_number(facts['clock'])}", f"{_number(found['value'])} {interval}"
+        )
     return table
 
 

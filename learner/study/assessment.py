@@ -25,7 +25,7 @@ from learner.study.folder import StudyError
 from learner.study.judging import Predicted, evaluation_sets, judge
 from learner.study.playing import play_levels, start_of, trajectory_of
 from learner.study.recording import Entry
-from learner.study.summary import Values, row
+from learner.study.summary import Values, flipped, row
 from learner.trajectories import Trajectory
 
 SIDE_BY_SIDE = 32
@@ -64,11 +64,15 @@ def assess(
         f"baseline: {name}": Predicted(one) for name, one in baseline_rewards(bank).items()
     }
     figures = {name: judge(one, bank, sets, study, rng) for name, one in rewards.items()}
+    turned = {"sign-flipped": flipped(figures["reward model"])}
     with closing(_environments(config, 1)) as environments:
         agent = agent_for_acting(config, environments, checkpoints[-1].agent)
         scores = score(agent, config, min(episodes, 100), rewarding=None, pulse=lambda: None)
     return {
-        "table": [row([{"figures": one}], name, "", None, own="") for name, one in figures.items()],
+        "table": [
+            row([{"figures": one}], name, "", None, own="")
+            for name, one in {**figures, **turned}.items()
+        ],
         "sets": {name: {**one.facts, "warning": one.warning} for name, one in sets.items()},
         "figures": figures,
         "agent": {"train": asdict(scores.train), "test": asdict(scores.test)},

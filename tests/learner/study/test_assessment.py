@@ -55,6 +55,7 @@ def test_a_run_is_judged_on_unseen_levels_beside_its_baselines(trained):
     assert rows["baseline: true"]["true"] == 1.0
     assert rows["baseline: zero"]["true"] == 0.5
     assert 0 <= rows["reward model"]["true"] <= 1
+    assert rows["sign-flipped"]["true"] == pytest.approx(1 - rows["reward model"]["true"])
     assert results["sets"]["true_aligned"]["clock"] == 0.5
     assert np.isfinite(results["agent"]["test"]["value"])
     assert results["figures"]["baseline: length"]["returns"]["spearman"]["n"] == 12
