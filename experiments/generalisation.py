@@ -42,6 +42,8 @@ RULES = ("paper_atari", "paper_mujoco", "time_aligned", "true_labels")
 # Readable by people who do not tell colours apart (Okabe and Ito 2008).
 CLOCK, OWN, TRUE, LINE = "#000000", "#D55E00", "#0072B2", "#999999"
 
+COLOURS = ("#D55E00", "#E69F00", "#0072B2", "#009E73")  # of the rules
+EVENTS = (1.0, -4.0)  # true rewards in FruitBot that are frequent enough to average over
 ABREAST = 4  # panels
 
 Values = dict[str, Any]
@@ -56,10 +58,22 @@ def keep(folder: Path) -> Path:
     kept["demonstrations"] = {
         game: _described(one["demonstrations"]) for game, one in found["baselines"].items()
     }
+    kept["events"] = _events(found["cells"])
     path = KEPT / f"{folder.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(kept, indent=1) + "\n")
     return path
+
+
+def _events(cells: Sequence[Values]) -> dict[str, Values]:
+    """Per rule, what FruitBot's model of most demonstrations gave around true rewards."""
+    plain = [one for one in cells if one["cell"]["variant"] == "plain" and one["cell"]["seed"] == 0]
+    found = sorted(plain, key=lambda one: int(one["cell"]["count"]))
+    return {
+        one["cell"]["rule"]: one["figures"]["events"]
+        for one in found
+        if one["cell"]["game"] == "fruitbot"
+    }
 
 
 def _described(entries: Sequence[Values]) -> Values:
@@ -222,6 +236,41 @@ def draw_correlation(studies: Sequence[Values], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
+def draw_events(studies: Sequence[Values], path: Path) -> None:
+    """FruitBot: mean reward around fruit and bad food; a row per study, a line per rule."""
+    shown = [one for one in studies if one["events"]]
+    figure = Figure((3.6 * len(EVENTS) + 1, 2.3 * len(shown) + 0.4), layout="constrained")
+    for row, study in enumerate(shown):
+        for column, kind in enumerate(EVENTS):
+            axes = figure.add_subplot(len(shown), len(EVENTS), row * len(EVENTS) + column + 1)
+            for colour, rule in zip(COLOURS, RULES, strict=True):
+                _draw_event(axes, study["events"].get(rule, []), kind, colour, rule)
+            axes.axhline(0, color=LINE, lw=0.8)
+            axes.axvline(0, color=LINE, lw=0.8)
+            axes.set_title(f"true reward {kind:+g} at 0{_looks(study)}", fontsize="medium")
+            axes.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("steps from the event", fontsize="small")
+    figure.supylabel("predicted, less that of quiet steps", fontsize="small")
+    if figure.axes:
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
+    figure.savefig(path, dpi=90)
+
+
+def _draw_event(axes: Axes, events: Sequence[Values], kind: float, colour: str, rule: str) -> None:
+    """The mean with its band over events, if there were any."""
+    for one in events:
+        if one["reward"] == kind:
+            mean, low, high = (np.array(one[key], float) for key in ("mean", "low", "high"))
+            offsets = np.arange(len(mean)) - len(mean) // 2
+            axes.plot(offsets, mean, color=colour, label=rule)
+            axes.fill_between(offsets, low, high, color=colour, alpha=0.15, lw=0)
+
+
+def _looks(study: Values) -> str:
+    return ", plain looks" if study["study"]["environment"]["use_monochrome_assets"] else ""
+
+
 def _panels(studies: Sequence[Values], panel: Callable[[Axes, Placed], None]) -> Figure:
     """A panel per game of each study: a line per rule, at the largest count."""
     games = [(one, game) for one in studies for game in one["table"]]
@@ -235,8 +284,7 @@ def _panels(studies: Sequence[Values], panel: Callable[[Axes, Placed], None]) ->
         labels = RULES if number % ABREAST == 0 else [""] * len(RULES)
         axes.set_yticks(range(len(RULES)), labels)
         axes.set_ylim(len(RULES) - 0.5, -0.5)
-        looks = ", plain looks" if study["study"]["environment"]["use_monochrome_assets"] else ""
-        axes.set_title(f"{game}{looks}", fontsize="medium")
+        axes.set_title(f"{game}{_looks(study)}", fontsize="medium")
         axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -245,6 +293,7 @@ def write_page(studies: Sequence[Values]) -> None:
     """Draw the pictures and put the tables between the marks of the page."""
     draw_accuracy(studies, PAGE.with_name("generalisation-accuracy.png"))
     draw_correlation(studies, PAGE.with_name("generalisation-returns.png"))
+    draw_events(studies, PAGE.with_name("generalisation-events.png"))
     before, _, rest = PAGE.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
     made = "\n".join([BEGIN, "", *tables(studies), END])
