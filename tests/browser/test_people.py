@@ -84,6 +84,22 @@ def test_it_works_without_scripts(new_page: Any, workplace: Any) -> None:
     expect(page.get_by_role("row", name="local")).to_contain_text("paused")
 
 
+def test_on_a_phone_every_figure_is_named_and_every_button_in_sight(
+    new_page: Any, workplace: Any
+) -> None:
+    workplace.ask(2)
+    page = new_page(viewport={"width": 390, "height": 844})
+    label(page, "lt")
+    page.goto("/people")
+    for name in ("pause", "exclude"):
+        box = page.get_by_role("button", name=name).bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 390
+    figures = page.locator("#roster td:not(:last-child)")
+    assert figures.evaluate_all("cells => cells.every((cell) => cell.dataset.column)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_a_flagged_pair_is_found_seen_and_made_gold(page: Page, workplace: Any) -> None:
     ids = workplace.ask(3)
     label(page, "l")
