@@ -9,9 +9,11 @@ import sys
 from cli.checks import check_codec
 from cli.play import hosting
 from cli.signals import end_with_parent, interrupt
+from learner.gauges import Gauges, serve_gauges
 from learner.records import Workplace
 from learner.worker import work as lease_and_train
-from server.settings import load_settings
+from server.logs import configure_logs
+from server.settings import Settings, load_settings
 
 NICENESS = 5
 """People wait for the server; nobody waits for the learner by the second."""
@@ -27,11 +29,13 @@ def work(first: str | None = None) -> None:
     check_codec()
     os.nice(NICENESS)
     signal.signal(signal.SIGTERM, interrupt)
-    workplace = Workplace(load_settings())
+    settings = load_settings()
+    configure_logs(settings.log)
+    workplace = Workplace(settings)
     try:
         workplace.check()
-        with hosting(workplace.settings):
-            lease_and_train(workplace, first)
+        with hosting(settings):
+            lease_and_train(workplace, first, _gauges(settings).take)
     except KeyboardInterrupt:
         pass
     finally:
@@ -39,3 +43,11 @@ def work(first: str | None = None) -> None:
     sys.stderr.flush()
     # Everything is stored. To unload torch takes a second or two, which Ctrl-C would wait for.
     os._exit(0)
+
+
+def _gauges(settings: Settings) -> Gauges:
+    """The worker's figures, shown to Prometheus where a port is set."""
+    gauges = Gauges()
+    if settings.metrics_port is not None:
+        serve_gauges(gauges, host=settings.metrics_host, port=settings.metrics_port)
+    return gauges

@@ -70,6 +70,11 @@ class Question:
     answer: str | None
     teacher: Answering = "synthetic"
 
+    @property
+    def shows_negative(self) -> bool:
+        """Whether a true reward in either clip is negative; for watching alone."""
+        return any(bool((side.segment.rewards < 0).any()) for side in (self.a, self.b))
+
 
 @dataclass(frozen=True)
 class _Draft:
@@ -85,6 +90,7 @@ class Asking:
 
     Attributes:
         asked: pairs so far.
+        asked_negative: those of them that show what to avoid.
         figures: of the last choice, the strategy's mean score of the pairs asked and of those that
             uniform selection would have asked out of the same pool, with what the reward model
             predicted of both: by these a strategy can be judged afterwards.
@@ -99,6 +105,7 @@ class Asking:
         """
         self.config = config
         self.asked = 0
+        self.asked_negative = 0
         self.figures: dict[str, float] = {}
         self._rng = rng
         self._teacher = (
@@ -200,6 +207,7 @@ class Asking:
         """Plain values for the checkpoint."""
         return {
             "asked": self.asked,
+            "asked_negative": self.asked_negative,
             "rng": self._rng.bit_generator.state,
             "teacher": self._teacher.state_dict() if self._teacher else None,
         }
@@ -207,6 +215,7 @@ class Asking:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly where `state_dict` was taken."""
         self.asked = state["asked"]
+        self.asked_negative = state.get("asked_negative", 0)
         self._rng.bit_generator.state = state["rng"]
         if self._teacher is not None:
             self._teacher.load_state_dict(state["teacher"])
@@ -232,6 +241,7 @@ class Asking:
                     continue
             questions.append(Question(draft.a, draft.b, draft.selection, answer))
         self.asked += len(questions)
+        self.asked_negative += sum(question.shows_negative for question in questions)
         return questions
 
     def _beside(

@@ -65,6 +65,7 @@ class Checkpoint:
         reward_compute: device, precision and threads of the reward model.
         asking: what was asked, and the generators of queries and teacher.
         fitting: state of the generator that fits draw from.
+        elapsed: seconds of work so far, pauses left out.
     """
 
     config: Mapping[str, Any]
@@ -80,6 +81,7 @@ class Checkpoint:
     environments: list[bytes]
     asking: dict[str, Any]
     fitting: Mapping[str, Any]
+    elapsed: float = 0.0
 
     def to_bytes(self) -> bytes:
         """Pack for the artifact store."""

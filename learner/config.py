@@ -305,6 +305,9 @@ class LabellingConfig(_Section):
         None, gt=0, le=1, description="people right on fewer gold pairs are paused; null = never"
     )
     gold_minimum: int = Field(10, ge=1, description="gold answers before anybody is paused")
+    trial_share: float = Field(
+        0.1, ge=0, le=0.25, description="share that compare two checkpoints of the agent, blind"
+    )
     repeat_share: float = Field(
         0.0, ge=0, le=0.25, description="share of pairs that come again, with the sides swapped"
     )
@@ -330,6 +333,16 @@ class EvaluationConfig(_Section):
     test_start_level: int = Field(
         1_000_000, ge=0, description="first unseen level; disjoint from training (Procgen)"
     )
+    trial_pairs: int = Field(
+        8,
+        ge=0,
+        le=64,
+        description=(
+            "unseen levels on which each kept checkpoint is put beside an earlier one, to be "
+            "compared without knowing which is which; 0 = none"
+        ),
+    )
+    trial_seconds: float = Field(5.0, gt=0, le=60, description="length of those clips, at most")
     video_seconds: float = Field(10.0, gt=0, le=60, description="length of the agent's video")
 
 

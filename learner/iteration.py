@@ -93,6 +93,8 @@ class Iteration:
     keep: bool
     """Whether later iterations leave the checkpoint where it is; kept ones are scored."""
     ranking: NewRanking | None = None
+    changes: Sequence[int] = ()
+    """Rows of the changes of settings that it was the first to go by."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from learner.agents.ppo import choose_compute, make_agent
 from learner.agents.rollouts import Rollout
 from learner.answers import Answers
 from learner.asking import Asking, Question, ranked_pairs, unlabelled_pairs
+from learner.changes import changed
 from learner.checkpoints import Checkpoint
 from learner.choices import FOLDER
 from learner.config import parse_config
@@ -26,9 +27,11 @@ from learner.demonstrations import load
 from learner.devices import Compute, require
 from learner.envs.registry import make
 from learner.evaluation.filming import film
+from learner.evaluation.ordering import calibration_error
 from learner.evaluation.scoring import Scores, score
 from learner.iteration import Iteration, NewQuery, NewRanking, NewVersion
 from learner.logs import EventFile
+from learner.machine import Machine
 from learner.queries.audit import pair_accuracy
 from learner.queries.schedules import untrained_steps
 from learner.records import RunRecords
@@ -39,6 +42,7 @@ from learner.rewards.fitting import fit
 from learner.rewards.packing import pack
 from learner.rewards.probe import choose_compute as choose_reward_compute
 from learner.seeds import generator, integer
+from learner.vigil import Vigil
 
 ANSWER_POLL_SECONDS = 0.5
 
@@ -92,7 +96,8 @@ class TrainingLoop:
             control: pause and stop, obeyed between steps.
             report: told of every finished iteration.
         """
-        self.config = config = parse_config(records.config, source=f"run {records.name}")
+        self._first_config = parse_config(records.config, source=f"run {records.name}")
+        self.config = config = self._first_config
         self.records, self.control, self.report = records, control, report
         self.environments = make(
             config.environment,
@@ -121,8 +126,12 @@ class TrainingLoop:
         self.steps = 0
         self.version = 0
         self._ranking: NewRanking | None = None
+        self._changes: list[int] = []
         self._unscored = latest is not None and latest.unscored
         self._closing: Scores | None = None
+        self._elapsed = checkpoint.elapsed if checkpoint else 0.0
+        self._begun = control.clock()
+        self.vigil = Vigil(records, Machine(self.agent.compute.device, records.folder))
         self.environments.reset()
         if checkpoint:
             self._resume(checkpoint)
@@ -169,10 +178,12 @@ class TrainingLoop:
     def iterate(self) -> dict[str, float]:
         """One iteration, stored whole; returns its figures."""
         started = self.control.clock()
+        self._take_up()
         metrics = {} if self.iteration else self._imitate()
 
         self.control.activity = "collecting"
         rollout = self._collect()
+        metrics["rollout/negative_rewards"] = float((rollout.true_rewards < 0).sum())
 
         self.control.activity = "fitting the reward model"
         version, fitted = self._fit(rollout)
@@ -192,6 +203,7 @@ class TrainingLoop:
         self._refuse_ties()
         if self._is_milestone():
             metrics |= self._score_checkpoint()
+        self.vigil.look(self.config, iteration=self.iteration, step=self.steps)
         self.report(
             Progress(
                 self.iteration,
@@ -211,6 +223,13 @@ class TrainingLoop:
         if first and alone:
             queue = self.records.queue()
             refuse_ties(self.config, queue.total_labels, queue.decided_labels)
+
+    def _take_up(self) -> None:
+        """Go by what people have changed; an iteration that is repeated goes by the same again."""
+        changes = self.records.changes()
+        self.config = changed(self._first_config, changes)
+        self.asking.config = self.config
+        self._changes = [change.id for change in changes if change.iteration is None]
 
     def _imitate(self) -> dict[str, float]:
         """Let the policy start from the demonstrations, if there are any (Ibarz 2018)."""
@@ -255,6 +274,9 @@ class TrainingLoop:
         self.demonstrations = None
         # What there was nothing to measure on is left out, not drawn as a zero.
         metrics = {name: value for name, value in report.metrics.items() if value is not None}
+        metrics |= calibration_error(report.predicted, report.answered)
+        if self.config.teacher.kind == "person":
+            metrics |= self.vigil.crowd()
         last, trust = self.answers.last, self.answers.trust(self.ensemble.teacher_noise)
         version = NewVersion(pack(self.ensemble), len(labels), last, metrics, trust)
         return version, dict(metrics)
@@ -281,7 +303,7 @@ class TrainingLoop:
         audit = generator(self.config.seed, f"audit {self.iteration}")
         return {
             **self.agent.improve(rollout, paid, pulse=self.control.pulse),
-            **pair_accuracy(rollout, members.mean(axis=0), self.config.segments, audit),
+            **pair_accuracy(rollout, members, raw, self.config.segments, audit),
             "reward_model/reward_mean": float(members.mean()),
             "reward_model/disagreement": float(members.std(axis=0).mean()),
         }
@@ -341,6 +363,7 @@ class TrainingLoop:
                 checkpoint=self._checkpoint().to_bytes(),
                 keep=self._is_milestone(),
                 ranking=self._ranking,
+                changes=self._changes,
             ),
             {
                 "synthetic": self.config.teacher.model_dump(mode="json"),
@@ -393,16 +416,14 @@ class TrainingLoop:
         if not self._learns or self.version or early or not self.asking.asked:
             return
         self.control.activity = f"awaiting the first {self._first_labels} answers"
-        self.control.wait_until(
-            lambda: (
-                (
-                    (queue := self.records.queue()).total_labels >= self._first_labels
-                    and queue.decided_labels > 0
-                )
-                or not queue.pending + queue.open
-            ),
-            seconds=ANSWER_POLL_SECONDS,
-        )
+        self.control.wait_until(self._answered_enough, seconds=ANSWER_POLL_SECONDS)
+
+    def _answered_enough(self) -> bool:
+        """Whether the first fit can be made, or nothing more would come."""
+        self._take_up()  # a lowered budget may be all that there is to wait for
+        queue = self.records.queue()
+        enough = queue.total_labels >= self._first_labels and queue.decided_labels > 0
+        return enough or not queue.pending + queue.open
 
     def _score(self, episodes: int) -> Scores:
         self.control.activity = "scoring the agent"
@@ -413,6 +434,7 @@ class TrainingLoop:
             rewarding=self.ensemble.rewards if self.version else None,
             mean_reward=self.ensemble.mean_reward,
             pulse=self.control.pulse,
+            policy_step=self.steps,
         )
 
     def _score_checkpoint(self) -> dict[str, float]:
@@ -423,22 +445,26 @@ class TrainingLoop:
             scores = self._closing = self._score(self.config.evaluation.episodes)
         metrics = scores.metrics()
         showing = film(self.agent, self.config, policy_step=self.steps)
-        self.records.store_scores(self.steps, metrics, showing)
+        self.records.store_scores(
+            self.steps,
+            metrics,
+            showing,
+            scores.performances if self._learns else (),
+            oracle=self.config.teacher.kind == "synthetic",
+        )
         self.events.write(metrics, self.steps)
         return metrics
 
     def _standing(self, steps_per_second: float, questions: list[Question]) -> dict[str, float]:
         """Figures of the run itself, the questions of this iteration counted."""
-        queue = self.records.queue()
-        answers = [one.answer for one in questions if one.answer is not None]
-        decided = sum(answer in ("a", "b") for answer in answers)
         return {
             "time/fps": steps_per_second,
             "time/iterations": float(self.iteration),
+            "time/time_elapsed": self._worked(),
             "time/total_timesteps": float(self.steps),
             "preferences/asked": float(self.asking.asked),
-            "preferences/total": float(queue.total_labels + len(answers)),
-            "preferences/decided": float(queue.decided_labels + decided),
+            "preferences/asked_negative": float(self.asking.asked_negative),
+            **self.vigil.figures(self.config, questions),
         }
 
     def _computes(self, checkpoint: Checkpoint | None) -> tuple[Compute, Compute]:
@@ -458,11 +484,15 @@ class TrainingLoop:
         spaces = self.environments.observation_space, self.environments.action_space
         return agents, choose_reward_compute(self.config, *spaces, folder)
 
+    def _worked(self) -> float:
+        """Seconds of work on this run so far, those of earlier processes included."""
+        return self._elapsed + self.control.clock() - self._begun
+
     # -- checkpoint and resume ----------------------------------------------------------------
 
     def _checkpoint(self) -> Checkpoint:
         return Checkpoint(
-            config=self.config.model_dump(mode="json"),
+            config=self._first_config.model_dump(mode="json"),
             run=self.records.name,
             iteration=self.iteration,
             steps=self.steps,
@@ -477,6 +507,7 @@ class TrainingLoop:
             ],
             asking=self.asking.state_dict(),
             fitting=self.fitting.bit_generator.state,
+            elapsed=self._worked(),
         )
 
     def _resume(self, checkpoint: Checkpoint) -> None:

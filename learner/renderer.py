@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import structlog
 
@@ -65,6 +66,8 @@ def _keep(records: RunRecords, ended: threading.Event) -> None:
 def _render_forever(settings: Settings, name: str, run_id: int, parent: int) -> None:
     """Look for work until terminated or orphaned."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which ends us
+    # A signal that nobody handles is taken by SDL, which draws CartPole, and never heard of again.
+    signal.signal(signal.SIGTERM, _end)
     workplace = Workplace(settings)
     records = RunRecords(workplace, run_id, name, {}, "renderer")
     while os.getppid() == parent:
@@ -74,6 +77,10 @@ def _render_forever(settings: Settings, name: str, run_id: int, parent: int) -> 
         except RecordsError as error:
             log.error("nothing can be rendered", run=name, reason=str(error))
             time.sleep(PAUSE_SECONDS)
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    os._exit(0)  # nothing is cut in half: content is stored before its row
 
 
 def render_pending(records: RunRecords) -> bool:

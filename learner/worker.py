@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import NoReturn
 
 import structlog
@@ -38,12 +39,17 @@ def worker_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
-def work(workplace: Workplace, first: str | None = None) -> NoReturn:
+def work(
+    workplace: Workplace,
+    first: str | None = None,
+    report: Callable[[str, Progress], None] = lambda _run, _progress: None,
+) -> NoReturn:
     """Lease runs and train them, one after the other, until interrupted.
 
     Args:
         workplace: where the runs are.
         first: name of a run to begin with, if it is free and wants to go on.
+        report: told of every finished iteration, and of which run.
     """
     name = worker_name()
     while True:
@@ -56,8 +62,9 @@ def work(workplace: Workplace, first: str | None = None) -> NoReturn:
             if records is None:
                 time.sleep(IDLE_SECONDS)
                 continue
-            log.info("run leased", run=records.name, worker=name)
-            train(records)
+            with structlog.contextvars.bound_contextvars(run=records.name, run_id=records.run_id):
+                log.info("run leased", worker=name)
+                train(records, partial(report, records.name))
         except LearnerError as error:
             log.error("run cannot go on", reason=str(error))
         except RecordsError as error:

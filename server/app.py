@@ -21,7 +21,9 @@ from server.access import authorise
 from server.artifacts import Artifacts
 from server.database import Database
 from server.errors import SettingsError
+from server.gauges import Gauges
 from server.keys import required_secret
+from server.logs import configure_logs
 from server.pages import WEB, VersionedFiles, asset_version, make_templates
 from server.problems import install
 from server.routes import (
@@ -30,6 +32,7 @@ from server.routes import (
     answers,
     api,
     checks,
+    economics,
     exchange,
     health,
     label,
@@ -37,15 +40,18 @@ from server.routes import (
     media,
     people,
     play,
+    prometheus,
     queries,
     rankings,
     runs,
+    steering,
 )
 from server.security import BodyCap, CrossSiteCheck, HostCheck, SecurityHeaders
 from server.settings import EVERY_ADDRESS, LOOPBACK, Settings, load_settings
 from server.site import Site, State
 from server.store import accounts as stored_accounts
 from server.store.people import local_person
+from server.tracing import Trace
 
 BODY_LIMIT = 64_000
 """Bytes; answers and forms are far smaller."""
@@ -54,8 +60,10 @@ FILE_LIMIT = 64_000_000
 """Bytes of an imported file: about 100,000 answers; the command takes larger ones."""
 ROUTERS = (
     *(module.router for module in (api, answers, checks, exchange, media)),
-    *(module.router for module in (label, login, account, accounts, people, play, queries, runs)),
-    *(rankings.api, rankings.router, exchange.pages),
+    *(module.router for module in (label, login, account, accounts, people, play, queries)),
+    *(economics.router, prometheus.router),
+    *(rankings.api, rankings.router, exchange.pages, steering.api, steering.router),
+    runs.router,  # the last: what follows a run's name there is taken for a command
 )
 """What is served, in the order in which it is looked through; each call is authorised."""
 
@@ -69,7 +77,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     check_settings(settings)
     stop = asyncio.Event()
-    version = asset_version()
+    version, gauges = asset_version(), Gauges()
     app = FastAPI(
         title="Clipwise",
         version=package_version("clipwise"),
@@ -78,6 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
         middleware=[
+            Middleware(Trace, gauges=gauges),
             Middleware(SecurityHeaders),
             Middleware(HostCheck, names=settings.host_names),
             Middleware(CrossSiteCheck),
@@ -85,6 +94,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ],
     )
     app.state.stop = stop
+    app.state.gauges = gauges
     install(app)
     app.include_router(health.router)
     for router in ROUTERS:
@@ -166,7 +176,9 @@ def worker_app() -> FastAPI:
 
     The processes have uvicorn's plain server, so the stop event is chained to their signals here.
     """
-    app = create_app(load_settings())
+    settings = load_settings()
+    configure_logs(settings.log)
+    app = create_app(settings)
     for ending in (signal.SIGINT, signal.SIGTERM):
         _stop_first(app.state.stop, ending)
     return app
@@ -188,6 +200,7 @@ def serve(settings: Settings) -> None:
 
     With several workers the environment must hold the same settings: each reads them afresh.
     """
+    configure_logs(settings.log)
     several = settings.workers > 1
     app = None if several else create_app(settings)
     config = uvicorn.Config(
@@ -196,7 +209,7 @@ def serve(settings: Settings) -> None:
         workers=settings.workers,
         host=settings.host,
         port=settings.port,
-        log_level="warning",
+        log_config=None,  # its lines go where all others go
         access_log=False,
         timeout_graceful_shutdown=2,
         timeout_keep_alive=30,  # a labeller answers every few seconds, on the same connection

@@ -60,7 +60,7 @@ long run are drawn while others are still read."""
 MARKS = 400
 """Marks in one event, at most: about 30 kB."""
 
-PANELS = ("standing", "labels", "versions", "videos", "happened")
+PANELS = ("standing", "alarms", "labels", "settings", "trials", "versions", "videos", "happened")
 
 
 @dataclass(frozen=True)

@@ -141,13 +141,15 @@ class Answer(StrEnum):
 class Purpose(StrEnum):
     """Why a pair was given to somebody; only ordinary answers are labels.
 
-    gold: its answer is known; repeat: this person answered it before; practice: with feedback.
+    gold: its answer is known; repeat: this person answered it before; practice: with feedback;
+    trial: one clip is of an older agent than the other, and nobody is told which.
     """
 
     ORDINARY = "ordinary"
     GOLD = "gold"
     REPEAT = "repeat"
     PRACTICE = "practice"
+    TRIAL = "trial"
 
 
 class Strength(StrEnum):
@@ -196,6 +198,45 @@ class Command(Base):
     person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
     created_at: Mapped[datetime]
     taken_at: Mapped[datetime | None]
+
+
+class Change(Base):
+    """A setting changed while the run goes on; its worker takes it up at its next iteration."""
+
+    __tablename__ = "changes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), index=True)
+    label_budget: Mapped[int | None]
+    strategy: Mapped[str | None] = mapped_column(String(20))
+    """How pairs are chosen from now on; of the two, what is None stays as it is."""
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
+    created_at: Mapped[datetime]
+    iteration: Mapped[int | None]
+    """The first iteration that went by it; stored with it, so a repeated one does so as well."""
+    taken_at: Mapped[datetime | None]
+
+
+class Alarm(Base):
+    """Something about a run that does not look right: what, since when, where the evidence is."""
+
+    __tablename__ = "alarms"
+    __table_args__ = (Index("ix_alarms_run_id_cleared_at", "run_id", "cleared_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))
+    kind: Mapped[str] = mapped_column(String(40))
+    text: Mapped[str] = mapped_column(String(500))
+    evidence: Mapped[str] = mapped_column(String(100))
+    """Where to look: a chart of the run's page by its key, or one of the run's pages."""
+    step: Mapped[int] = mapped_column(BigInteger)
+    iteration: Mapped[int]
+    seen_iteration: Mapped[int]
+    """The last iteration in which it held."""
+    raised_at: Mapped[datetime]
+    cleared_at: Mapped[datetime | None]
+    acknowledged_at: Mapped[datetime | None]
+    acknowledged_by_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
 
 
 class Person(Base):
@@ -288,8 +329,25 @@ class Query(Base):
     """`answers_wanted` is raised up to this while people differ."""
     gold: Mapped[Answer | None] = mapped_column(_enum(Answer))
     """The known answer. A gold pair is shown to see how people answer, not to learn from it."""
+    trial_id: Mapped[int | None] = mapped_column(ForeignKey("trials.id"), index=True)
+    """The trial that it is part of; such a pair is nobody's label."""
     selection: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Strategy, score and whether uniform selection would have asked it too."""
+    created_at: Mapped[datetime]
+
+
+class Trial(Base):
+    """Two checkpoints' agents on the same levels, to be compared without knowing which is newer.
+
+    Its queries have the newer one's clip as segment a; sides are drawn as for any pair.
+    """
+
+    __tablename__ = "trials"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), index=True)
+    older_steps: Mapped[int] = mapped_column(BigInteger)
+    newer_steps: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime]
 
 

@@ -107,10 +107,7 @@ def read_notebook(given: Sequence[Judgement], excluded: Collection[int]) -> Note
         given: answers that count, oldest first.
         excluded: teachers with whom nobody's agreement is measured.
     """
-    answered: dict[int, dict[int, Answer]] = defaultdict(dict)
-    for one in given:
-        if one.purpose in _FIRST and one.answer in VALUES:
-            answered[one.query_id].setdefault(one.teacher_id, one.answer)
+    answered = _first_answers(given)
     own: dict[int, list[Judgement]] = defaultdict(list)
     for one in given:
         own[one.teacher_id].append(one)
@@ -118,10 +115,6 @@ def read_notebook(given: Sequence[Judgement], excluded: Collection[int]) -> Note
     for query, answers in answered.items():
         for teacher in answers:
             queries[teacher].append(query)
-    trusted = [
-        [answer for teacher, answer in answers.items() if teacher not in excluded]
-        for answers in answered.values()
-    ]
     return Notebook(
         notes={
             teacher: _notes(
@@ -129,8 +122,31 @@ def read_notebook(given: Sequence[Judgement], excluded: Collection[int]) -> Note
             )
             for teacher, rows in own.items()
         },
-        crowd=_concord(trusted),
+        crowd=_concord(_trusted(answered, excluded)),
     )
+
+
+def read_crowd(given: Sequence[Judgement], excluded: Collection[int]) -> Concord:
+    """How far all people agree who are not excluded; `read_notebook` tells more of each."""
+    return _concord(_trusted(_first_answers(given), excluded))
+
+
+def _first_answers(given: Sequence[Judgement]) -> dict[int, dict[int, Answer]]:
+    """By query, each teacher's first answer that takes a side or calls it a tie."""
+    answered: dict[int, dict[int, Answer]] = defaultdict(dict)
+    for one in given:
+        if one.purpose in _FIRST and one.answer in VALUES:
+            answered[one.query_id].setdefault(one.teacher_id, one.answer)
+    return answered
+
+
+def _trusted(
+    answered: Mapping[int, Mapping[int, Answer]], excluded: Collection[int]
+) -> list[list[Answer]]:
+    return [
+        [answer for teacher, answer in answers.items() if teacher not in excluded]
+        for answers in answered.values()
+    ]
 
 
 def _with_others(

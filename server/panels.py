@@ -5,22 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from urllib.parse import quote
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from server.charts import RETURNS, UNSEEN_INTERVAL
-from server.models import Answer, Checkpoint, CommandKind, RewardModel, Run, RunState
-from server.store import metrics, queries, runs
+from server.intervals import wilson
+from server.models import Answer, Checkpoint, CommandKind, Person, RewardModel, Run, RunState
+from server.store import alarms, changes, metrics, queries, runs, trials
 from server.store import pulse as pulses
 from server.store.marks import Mark
+from server.store.pace import per_minute
 from server.waiting import SILENT_AFTER
 
-RATE_WINDOW = timedelta(minutes=5)
 NEWEST_VERSIONS = 5
 NEWEST_VIDEOS = 9
 NEWEST_MARKS = 30
+NEWEST_TRIALS = 5
 SPARKLINE_POINTS = 40
 UNSEEN = RETURNS.lines[0].name
 
@@ -118,6 +121,61 @@ class Video:
 
 
 @dataclass(frozen=True)
+class AlarmView:
+    """An alarm that holds.
+
+    Attributes:
+        title: what kind it is.
+        where: address of the evidence.
+        acknowledged_by: who has seen it; None = nobody.
+    """
+
+    id: int
+    kind: str
+    title: str
+    text: str
+    where: str
+    step: int
+    raised_at: datetime
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+
+
+@dataclass(frozen=True)
+class TrialView:
+    """A blind trial as far as it is answered.
+
+    Attributes:
+        share: of decided pairs, those won by the newer agent, with its Wilson interval; None
+            before the first.
+        waiting: pairs that nobody has judged.
+    """
+
+    older_steps: int
+    newer_steps: int
+    wins: int
+    decided: int
+    ties: int
+    waiting: int
+    share: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True)
+class Adjustable:
+    """What can be changed while a run goes on.
+
+    Attributes:
+        pending: changes that the learner has not taken up yet, in words.
+        offered: whether the run asks anything at all and has not ended.
+    """
+
+    label_budget: int
+    strategy: str
+    pending: tuple[str, ...]
+    offered: bool
+
+
+@dataclass(frozen=True)
 class Panels:
     """Everything on the page that moves, but for the curves."""
 
@@ -127,6 +185,9 @@ class Panels:
     videos: tuple[Video, ...]
     happened: tuple[Mark, ...]
     """The newest first."""
+    alarms: tuple[AlarmView, ...]
+    settings: Adjustable
+    trials: tuple[TrialView, ...]
 
 
 @dataclass(frozen=True)
@@ -140,11 +201,14 @@ class Row:
     """Return on unseen levels at each evaluation, thinned, oldest first."""
     interval: tuple[float, float] | None
     """The newest one's 95 % interval."""
+    alarms: tuple[str, ...]
+    """Those that nobody has acknowledged, by title."""
     created_at: datetime
 
 
 def read_rows(s: Session, *, now: datetime) -> list[Row]:
     """All runs, newest first."""
+    ringing = alarms.unacknowledged(s)
     return [
         Row(
             standing=read_standing(s, run=summary.run, now=now),
@@ -152,6 +216,9 @@ def read_rows(s: Session, *, now: datetime) -> list[Row]:
             budget=summary.run.label_budget,
             returns=tuple(_curve(s, summary.run.id, UNSEEN)),
             interval=_interval(s, summary.run.id),
+            alarms=tuple(
+                alarms.TITLES.get(one.kind, one.kind) for one in ringing.get(summary.run.id, ())
+            ),
             created_at=summary.run.created_at,
         )
         for summary in runs.list_runs(s)
@@ -183,6 +250,9 @@ def read_panels(s: Session, *, run: Run, now: datetime, marks: Sequence[Mark]) -
         versions=read_versions(s, run_id=run.id, limit=NEWEST_VERSIONS),
         videos=read_videos(s, run_id=run.id),
         happened=tuple(marks[: -NEWEST_MARKS - 1 : -1]),
+        alarms=read_alarms(s, run=run),
+        settings=read_settings(s, run=run),
+        trials=read_trials(s, run_id=run.id),
     )
 
 
@@ -223,7 +293,6 @@ def read_labels(s: Session, *, run: Run, now: datetime) -> Labels:
     decided = counts.labels.get(Answer.A, 0) + counts.labels.get(Answer.B, 0)
     ties = counts.labels.get(Answer.TIE, 0)
     incomparable = counts.labels.get(Answer.INCOMPARABLE, 0)
-    given = pulses.answers_since(s, run_id=run.id, since=now - RATE_WINDOW)
     return Labels(
         done=decided + ties + incomparable,
         decided=decided,
@@ -233,9 +302,68 @@ def read_labels(s: Session, *, run: Run, now: datetime) -> Labels:
         rendering=counts.pending,
         leased=counts.leased,
         set_aside=counts.set_aside,
-        per_minute=given / (RATE_WINDOW / timedelta(minutes=1)),
+        per_minute=per_minute(s, run_id=run.id, now=now),
         budget=run.label_budget,
         by_people=labelled_by_people(run),
+    )
+
+
+def read_alarms(s: Session, *, run: Run) -> tuple[AlarmView, ...]:
+    """A run's alarms that hold, those that nobody has acknowledged first."""
+    rows = alarms.open_alarms(s, run_id=run.id)
+    names = {row.acknowledged_by_id for row in rows}
+    people = dict(s.execute(select(Person.id, Person.name).where(Person.id.in_(names))).all())
+    found = [
+        AlarmView(
+            id=row.id,
+            kind=row.kind,
+            title=alarms.TITLES.get(row.kind, row.kind),
+            text=row.text,
+            where=_where(run.name, row.evidence),
+            step=row.step,
+            raised_at=row.raised_at,
+            acknowledged_at=row.acknowledged_at,
+            acknowledged_by=people.get(row.acknowledged_by_id or 0),
+        )
+        for row in rows
+    ]
+    return tuple(sorted(found, key=lambda one: one.acknowledged_at is not None))
+
+
+def _where(name: str, evidence: str) -> str:
+    """Address of an alarm's evidence: a chart, a page of the run, or the run's people."""
+    if evidence == "people":
+        return f"/people?run={quote(name)}"
+    if evidence.startswith("chart-"):
+        return f"/runs/{quote(name)}#{quote(evidence)}"
+    return f"/runs/{quote(name)}/{quote(evidence)}"
+
+
+def read_trials(s: Session, *, run_id: int) -> tuple[TrialView, ...]:
+    """The newest blind trials of a run's agents, the newest first."""
+    found = trials.results(s, run_id=run_id)[: -NEWEST_TRIALS - 1 : -1]
+    return tuple(
+        TrialView(
+            older_steps=one.older_steps,
+            newer_steps=one.newer_steps,
+            wins=one.wins,
+            decided=one.decided,
+            ties=one.ties,
+            waiting=one.pairs - one.decided - one.ties,
+            share=(one.wins / one.decided, *wilson(one.wins, one.decided)) if one.decided else None,
+        )
+        for one in found
+    )
+
+
+def read_settings(s: Session, *, run: Run) -> Adjustable:
+    """What can be changed while a run goes on, as it stands."""
+    rows = changes.list_changes(s, run_id=run.id)
+    return Adjustable(
+        label_budget=run.label_budget,
+        strategy=changes.strategy_of(s, run=run),
+        pending=tuple(changes.told(row) for row in rows if row.iteration is None),
+        offered=run.state is not RunState.FINISHED and changes.asks(run),
     )
 
 

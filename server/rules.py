@@ -6,9 +6,15 @@ The learner's config documents and checks it (`learner/config.py`); the defaults
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+MOST_LABELS = 10_000_000
+
+Strategy = Literal["uniform", "disagreement", "entropy", "bald", "kcenter", "hybrid"]
+STRATEGIES = get_args(Strategy)
+"""How pairs are chosen from the pool, by the learner's names."""
 
 Skip = Literal["off", "later", "others", "ignore"]
 
@@ -25,6 +31,7 @@ class Rules(BaseModel):
     gold_share: float = Field(0.1, ge=0, le=0.25)
     gold_threshold: float | None = Field(None, gt=0, le=1)
     gold_minimum: int = Field(10, ge=1)
+    trial_share: float = Field(0.1, ge=0, le=0.25)
     repeat_share: float = Field(0.0, ge=0, le=0.25)
     repeat_after: int = Field(20, ge=1)
     practice: int = Field(0, ge=0, le=50)

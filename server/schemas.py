@@ -9,6 +9,7 @@ from fastapi import Path, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 from server.models import Answer, CommandKind, RunState, Strength
+from server.rules import MOST_LABELS, Strategy
 from server.store.assignments import Side
 
 MAX_ID = 2**63 - 1
@@ -81,6 +82,35 @@ class CommandIn(Body):
     """What to ask of a run."""
 
     kind: CommandKind
+
+
+class SettingsIn(Body):
+    """What is to be different from the next iteration on; what is left out stays."""
+
+    label_budget: Annotated[int, NUMBER, Field(ge=1, le=MOST_LABELS)] | None = Field(
+        None, examples=[800]
+    )
+    strategy: Strategy | None = Field(None, description="how pairs are chosen")
+
+
+class SettingsOut(BaseModel):
+    """What can be changed while a run goes on."""
+
+    label_budget: int
+    strategy: str
+    pending: list[str] = Field(description="what the learner has not taken up yet")
+
+
+class AlarmOut(BaseModel):
+    """Something about a run that does not look right."""
+
+    id: int | None = Field(description="none: it ends by itself and cannot be acknowledged")
+    kind: str
+    text: str
+    evidence: str = Field(description="address of the page that shows it")
+    step: int
+    raised_at: datetime
+    acknowledged: bool
 
 
 class CommandOut(BaseModel):

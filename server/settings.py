@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from server.errors import SettingsError
+from server.logs import Format
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 EVERY_ADDRESS = frozenset({"", "0.0.0.0", "::"})
@@ -53,6 +54,13 @@ class Settings(BaseSettings):
     alive_file: Path | None = Field(
         None, description="a learner touches it every few seconds while it reaches the database"
     )
+    log: Format = Field(
+        "auto", description="console, json, or auto: JSON lines where stderr is no terminal"
+    )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="port at which a learner answers Prometheus; none = not"
+    )
+    metrics_host: str = Field("127.0.0.1", description="address for that port")
     workers: int = Field(1, ge=1, le=64, description="server processes behind the one port")
     session_idle_hours: float = Field(
         24.0, gt=0, le=8_760, description="an unused login ends after this"

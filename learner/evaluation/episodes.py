@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner.envs.protocol import Environments
+from learner.evaluation.performances import Performances
 
 LONGEST = 10_000
 """Steps after which an episode without an end is scored as it stands."""
@@ -68,6 +69,7 @@ def play(
     *,
     rewarding: Rewarding | None = None,
     pulse: Callable[[], None] = lambda: None,
+    recording: Performances | None = None,
 ) -> Episodes:
     """Let the agent play one episode in each environment.
 
@@ -77,8 +79,11 @@ def play(
         rng: source of the agent's draws.
         rewarding: predicts each step's reward from the frame before the action.
         pulse: called once a step.
+        recording: keeps the beginnings of some of the episodes.
     """
     observations = environments.reset()
+    if recording is not None:
+        recording.begin(environments)
     count = environments.num_envs
     levels = environments.levels().copy()
     alive = np.ones(count, dtype=bool)
@@ -95,7 +100,10 @@ def play(
         guess = np.zeros(count, dtype=np.float32)
         if rewarding is not None:
             guess[alive] = rewarding(observations[alive], actions[alive])
+        before = observations
         observations, rewards, ends, infos = environments.step(actions)
+        if recording is not None:
+            recording.add(alive, before, actions, rewards, ends)
         true.append(np.where(alive, rewards, 0.0).astype(np.float32))
         predicted.append(guess)
         lengths += alive

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +20,10 @@ from learner.evaluation.accuracy import (
 from learner.evaluation.correlation import ReturnCorrelations, return_correlations
 from learner.evaluation.episodes import Acting, Episodes, Rewarding, play
 from learner.evaluation.estimates import Estimate
+from learner.evaluation.performances import Performances
 from learner.evaluation.returns import mean_return
 from learner.seeds import generator, integer
+from learner.trajectories import Trajectory
 
 PAIRS = 1000
 """Window pairs by which a reward model is judged; their labels come from the true reward."""
@@ -52,6 +54,8 @@ class Scores:
         lengths: mean episode length on train and on unseen levels, steps.
         steps: environment steps that scoring took; not part of the training budget.
         reward: None while there is no reward model.
+        predicted: returns on train and on unseen levels as the reward model sees them.
+        performances: how some of the episodes on unseen levels began, by level.
     """
 
     train: Estimate
@@ -59,6 +63,8 @@ class Scores:
     lengths: tuple[float, float]
     steps: int
     reward: RewardScores | None
+    predicted: tuple[Estimate, Estimate] | None = None
+    performances: Sequence[Trajectory] = ()
 
     def metrics(self) -> dict[str, float]:
         """Under the names that the monitor shows."""
@@ -79,6 +85,14 @@ class Scores:
                 "evaluation/return_spearman": self.reward.returns.spearman.value,
                 "evaluation/length_spearman": self.reward.returns.spearman_length.value,
             }
+        if self.predicted is not None:
+            train, test = self.predicted
+            values |= {
+                "evaluation/predicted_return_train": train.value,
+                "evaluation/predicted_return_test": test.value,
+                "evaluation/predicted_return_test_low": test.low,
+                "evaluation/predicted_return_test_high": test.high,
+            }
         return {name: value for name, value in values.items() if np.isfinite(value)}
 
 
@@ -90,6 +104,7 @@ def score(
     rewarding: Rewarding | None,
     mean_reward: float = 0.0,
     pulse: Callable[[], None],
+    policy_step: int = 0,
 ) -> Scores:
     """Play episodes on train and on unseen levels and judge agent and reward model by them.
 
@@ -100,8 +115,10 @@ def score(
         rewarding: the reward model, if there is one.
         mean_reward: its mean over the labelled data, per step.
         pulse: called once a step.
+        policy_step: environment steps that the agent has learned from.
     """
     played: dict[Split, Episodes] = {}
+    performances: Sequence[Trajectory] = ()
     for split in ("train", "test"):
         environments = make(
             config.environment,
@@ -110,6 +127,8 @@ def score(
             split=split,
             test_start_level=config.evaluation.test_start_level,
         )
+        longest = max(1, int(config.evaluation.trial_seconds * environments.fps))
+        recording = Performances(config.evaluation.trial_pairs, longest)
         try:
             played[split] = play(
                 agent,
@@ -117,18 +136,29 @@ def score(
                 generator(config.seed, f"score {split} actions"),
                 rewarding=rewarding,
                 pulse=pulse,
+                recording=recording if split == "test" else None,
             )
+            performances = recording.recipes(config.environment, policy_step=policy_step)
         finally:
             environments.close()
     train, test = played["train"], played["test"]
     rng = generator(config.seed, "score intervals")
     judged = None if rewarding is None else judge(test, config.segments, mean_reward, rng)
+    returns = mean_return(train.returns, rng=rng), mean_return(test.returns, rng=rng)
+    predicted = None
+    if rewarding is not None:
+        predicted = (
+            mean_return(train.predicted_returns, rng=rng),
+            mean_return(test.predicted_returns, rng=rng),
+        )
     return Scores(
-        train=mean_return(train.returns, rng=rng),
-        test=mean_return(test.returns, rng=rng),
+        train=returns[0],
+        test=returns[1],
         lengths=(float(train.lengths.mean()), float(test.lengths.mean())),
         steps=train.steps + test.steps,
         reward=judged,
+        predicted=predicted,
+        performances=performances,
     )
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from learner.config import SegmentConfig
 from learner.evaluation.accuracy import clock_accuracy, preference_accuracy
+from learner.evaluation.ordering import ordering
 from learner.queries.pairs import uniform_pairs, window_sums
 from learner.segments import Steps, draw_windows
 
@@ -15,7 +16,11 @@ AUDIT_PAIRS = 500
 
 
 def pair_accuracy(
-    rollout: Steps, rewards: NDArray[np.float32], config: SegmentConfig, rng: np.random.Generator
+    rollout: Steps,
+    rewards: NDArray[np.float32],
+    logits: NDArray[np.float32],
+    config: SegmentConfig,
+    rng: np.random.Generator,
 ) -> dict[str, float]:
     """How well rewards order uniform pairs of a rollout that no fit has seen, and how well a clock.
 
@@ -23,7 +28,8 @@ def pair_accuracy(
 
     Args:
         rollout: fresh; its true rewards are the labels.
-        rewards: (T, N) as the reward model gives them.
+        rewards: (K, T, N) as the members give them to the agent.
+        logits: (K, T, N) before normalisation.
         config: which windows.
         rng: source of the pairs.
     """
@@ -32,15 +38,19 @@ def pair_accuracy(
     if not len(pairs):
         return {}
     true = window_sums(rollout.true_rewards[None], windows)[0]
-    predicted = window_sums(rewards[None], windows)[0]
+    predicted, sure = (
+        sums[:, pairs[:, 0]] - sums[:, pairs[:, 1]]
+        for sums in (window_sums(rewards, windows), window_sums(logits, windows))
+    )
     targets = 0.5 + 0.5 * np.sign(np.round(true[pairs[:, 0]] - true[pairs[:, 1]], 6))
-    accuracy = preference_accuracy(predicted[pairs[:, 0]] - predicted[pairs[:, 1]], targets)
+    accuracy = preference_accuracy(predicted.mean(axis=0), targets)
     starts = np.array([rollout.episode_times[window.t, window.env] for window in windows])
     lengths = np.array([window.length for window in windows])
     clock = clock_accuracy(starts[pairs], lengths[pairs], targets)
+    found = ordering(predicted, sure, starts[pairs], lengths[pairs], targets)
     if not accuracy.estimate.n:
-        return {"reward_model/fresh_pairs_decided": 0.0}
-    return {
+        return found | {"reward_model/fresh_pairs_decided": 0.0}
+    return found | {
         "reward_model/accuracy_fresh": accuracy.estimate.value,
         "reward_model/clock_accuracy_fresh": clock.strongest,
         "reward_model/fresh_pairs_decided": float(accuracy.estimate.n),

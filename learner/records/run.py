@@ -6,7 +6,7 @@ leaves at most an artifact that no row mentions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from learner.iteration import (
@@ -21,11 +21,13 @@ from learner.iteration import (
 from learner.preferences import ExclusionRow, PreferenceRow
 from learner.records.leased import now
 from learner.records.rendering import Rendering
+from learner.records.watching import Watching
 from learner.trajectories import Segment, Trajectory
-from server.models import Answer, Strength
+from server.models import Answer, Purpose, Strength
 from server.rankings import RankingKind
 from server.rules import rules_of
 from server.store import (
+    changes,
     labellers,
     metrics,
     people,
@@ -34,11 +36,12 @@ from server.store import (
     rankings,
     runs,
     trajectories,
+    trials,
     versions,
 )
 
 
-class RunRecords(Rendering):
+class RunRecords(Rendering, Watching):
     """One leased run, as its worker reads and writes it."""
 
     # -- what an iteration reads --------------------------------------------------------------
@@ -134,6 +137,7 @@ class RunRecords(Rendering):
                 kept=iteration.keep,
                 now=now(),
             )
+            changes.taken_up(s, ids=iteration.changes, iteration=iteration.number, now=now())
             runs.update_progress(
                 s,
                 run_id=self.run_id,
@@ -181,19 +185,75 @@ class RunRecords(Rendering):
             now=now(),
         )
 
-    def store_scores(self, steps: int, values: dict[str, float], showing: Trajectory) -> None:
+    def store_scores(
+        self,
+        steps: int,
+        values: dict[str, float],
+        showing: Trajectory,
+        performances: Sequence[Trajectory] = (),
+        *,
+        oracle: bool = False,
+    ) -> None:
         """Add the scores of the newest checkpoint's agent, and the agent at work for its video.
+
+        Args:
+            steps: of the checkpoint.
+            values: its scores.
+            showing: what its video shows.
+            performances: put beside those of an earlier checkpoint on the same levels.
+            oracle: whether the true reward judges these pairs at once; else people do.
 
         Raises:
             LeaseLost: another worker has taken the run over; nothing is stored.
         """
         artifact = self._artifacts.put(showing.to_bytes())
+        recipes = [self._artifacts.put(one.to_bytes()) for one in performances]
         with self._database.write() as s:
             self._require_lease(s)
             row = versions.latest_checkpoint(s, run_id=self.run_id)
             assert row is not None, "scores come after their iteration"
             versions.set_showing(s, checkpoint_id=row.id, showing=artifact)
             metrics.add_metrics(s, run_id=self.run_id, step=steps, values=values, now=now())
+            for one, recipe in zip(performances, recipes, strict=True):
+                whole = Segment(one, 0, one.steps)
+                self._add_segment(s, whole, recipe)
+            if performances:
+                self._add_trial(s, steps, oracle=oracle)
+
+    def _add_trial(self, s: Any, steps: int, *, oracle: bool) -> None:
+        """Put the newest checkpoint's performances beside an earlier one's."""
+        older = trials.opponent(s, run_id=self.run_id, steps=steps)
+        if older is None:
+            return
+        old = trials.performances(s, run_id=self.run_id, steps=older)
+        new = trials.performances(s, run_id=self.run_id, steps=steps)
+        places = sorted(old.keys() & new.keys())
+        if not places:
+            return
+        trial = trials.add_trial(
+            s, run_id=self.run_id, older_steps=older, newer_steps=steps, now=now()
+        )
+        returns = trajectories.true_returns(s, segment_ids=[*old.values(), *new.values()])
+        for place in places:
+            query = queries.add_query(
+                s,
+                run_id=self.run_id,
+                segment_a_id=new[place],
+                segment_b_id=old[place],
+                iteration=0,
+                trial_id=trial.id,
+                now=now(),
+            )
+            if oracle:
+                preferences.record_known(
+                    s,
+                    query=query,
+                    kind="synthetic",
+                    settings={},
+                    answer=_better(returns[new[place]], returns[old[place]]),
+                    purpose=Purpose.TRIAL,
+                    now=now(),
+                )
 
     def _add_query(
         self,
@@ -249,3 +309,10 @@ class RunRecords(Rendering):
             length=segment.length,
             true_return=segment.true_return,
         ).id
+
+
+def _better(new: float, old: float) -> Answer:
+    """What a teacher that sees the true reward says of two clips of one level."""
+    if new == old:
+        return Answer.TIE
+    return Answer.A if new > old else Answer.B

@@ -376,6 +376,7 @@ def _judge(
         learned=learned[:, kept],
         held=held[:, kept],
         counts=sizes,
+        floors=job.floors.cpu().numpy()[kept],
     )
 
 

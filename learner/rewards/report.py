@@ -27,6 +27,7 @@ class Judged:
         held: (K, P) labels that it never learned from.
         counts: (K, 2) of all labels, how many the member holds out, and how many it can do
             nothing with because their episodes are on different sides.
+        floors: (P,) share of such answers that is taken for random.
     """
 
     difference: NDArray[np.float32]
@@ -37,6 +38,7 @@ class Judged:
     learned: Mask
     held: Mask
     counts: NDArray[np.int64]
+    floors: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,17 @@ class FitReport:
         l2: (K,) weight of the L2 penalty each member ended with.
         batches: (K,) batches each member was trained on.
         labels: labels used.
+        predicted: (n,) for answers that some member never learned from, what those members expect:
+            the probability that the first segment is preferred.
+        answered: (n,) what was answered: 1, 0, 0.5 for a tie.
     """
 
     metrics: dict[str, float | None]
     l2: tuple[float, ...]
     batches: tuple[int, ...]
     labels: int
+    predicted: NDArray[np.float64]
+    answered: NDArray[np.float32]
 
 
 def summarise(
@@ -91,7 +98,12 @@ def summarise(
         "reward_model/batches": float(sum(one.batches for one in trained)),
         "reward_model/epochs": float(np.mean([one.epochs for one in trained])),
     }
-    return FitReport(metrics, tuple(l2), tuple(one.batches for one in trained), labels)
+    asked = judged.held.any(axis=0)
+    floors = judged.floors[asked]
+    predicted = (1 - floors) * _chance(judged, judged.held, asked) + floors / 2
+    answered = judged.targets[asked]
+    batches = tuple(one.batches for one in trained)
+    return FitReport(metrics, tuple(l2), batches, labels, predicted, answered)
 
 
 def _mean(losses: NDArray[np.float32], where: Mask) -> float | None:
@@ -106,8 +118,13 @@ def _accuracy(judged: Judged, where: Mask) -> tuple[float | None, int]:
     count = int(asked.sum())
     if not count:
         return None, 0
+    right = (_chance(judged, where, asked) > 0.5) == (judged.targets[asked] > 0.5)
+    return float(right.mean()), count
+
+
+def _chance(judged: Judged, where: Mask, asked: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """P(first is better) by the mean of the members in `where`, for the labels asked about."""
     chance = (1 + np.tanh(judged.difference[:, asked] / 2)) / 2
     votes = where[:, asked]
-    share = (chance * votes).sum(axis=0) / votes.sum(axis=0)
-    right = (share > 0.5) == (judged.targets[asked] > 0.5)
-    return float(right.mean()), count
+    share: NDArray[np.float64] = (chance * votes).sum(axis=0) / votes.sum(axis=0)
+    return share

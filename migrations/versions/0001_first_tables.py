@@ -82,6 +82,29 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_runs_name")),
     )
     op.create_table(
+        "alarms",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=40), nullable=False),
+        sa.Column("text", sa.String(length=500), nullable=False),
+        sa.Column("evidence", sa.String(length=100), nullable=False),
+        sa.Column("step", sa.BigInteger(), nullable=False),
+        sa.Column("iteration", sa.Integer(), nullable=False),
+        sa.Column("seen_iteration", sa.Integer(), nullable=False),
+        sa.Column("raised_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("cleared_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("acknowledged_by_id", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["acknowledged_by_id"], ["people.id"], name=op.f("fk_alarms_acknowledged_by_id")
+        ),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_alarms_run_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alarms")),
+    )
+    with op.batch_alter_table("alarms", schema=None) as batch_op:
+        batch_op.create_index("ix_alarms_run_id_cleared_at", ["run_id", "cleared_at"], unique=False)
+
+    op.create_table(
         "audit_events",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("person_id", sa.Integer(), nullable=True),
@@ -96,6 +119,23 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("audit_events", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_audit_events_person_id"), ["person_id"], unique=False)
+
+    op.create_table(
+        "changes",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("label_budget", sa.Integer(), nullable=True),
+        sa.Column("strategy", sa.String(length=20), nullable=True),
+        sa.Column("person_id", sa.Integer(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("iteration", sa.Integer(), nullable=True),
+        sa.Column("taken_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_changes_person_id")),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_changes_run_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_changes")),
+    )
+    with op.batch_alter_table("changes", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_changes_run_id"), ["run_id"], unique=False)
 
     op.create_table(
         "checkpoints",
@@ -291,6 +331,19 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_trajectories_run_id"), ["run_id"], unique=False)
 
     op.create_table(
+        "trials",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("older_steps", sa.BigInteger(), nullable=False),
+        sa.Column("newer_steps", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_trials_run_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_trials")),
+    )
+    with op.batch_alter_table("trials", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_trials_run_id"), ["run_id"], unique=False)
+
+    op.create_table(
         "exclusions",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=False),
@@ -434,6 +487,7 @@ def upgrade() -> None:
             ),
             nullable=True,
         ),
+        sa.Column("trial_id", sa.Integer(), nullable=True),
         sa.Column("selection", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_queries_run_id")),
@@ -443,6 +497,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["segment_b_id"], ["segments.id"], name=op.f("fk_queries_segment_b_id")
         ),
+        sa.ForeignKeyConstraint(["trial_id"], ["trials.id"], name=op.f("fk_queries_trial_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_queries")),
     )
     with op.batch_alter_table("queries", schema=None) as batch_op:
@@ -456,6 +511,7 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_queries_run_id_state_priority", ["run_id", "state", "priority"], unique=False
         )
+        batch_op.create_index(batch_op.f("ix_queries_trial_id"), ["trial_id"], unique=False)
 
     op.create_table(
         "ranked_trajectories",
@@ -488,6 +544,7 @@ def upgrade() -> None:
                 "gold",
                 "repeat",
                 "practice",
+                "trial",
                 name="purpose",
                 native_enum=False,
                 length=20,
@@ -535,6 +592,7 @@ def upgrade() -> None:
                 "gold",
                 "repeat",
                 "practice",
+                "trial",
                 name="purpose",
                 native_enum=False,
                 length=20,

@@ -122,6 +122,7 @@ async def run_events(
     feeds = getattr(request.app.state, "feeds", None)
     if feeds is None:
         feeds = request.app.state.feeds = events.Feeds(site)
+        request.app.state.gauges.watch_streams(lambda: feeds.watchers)
     async for event in events.stream(feeds.of(run_id), after=last_event_id or after, curves=curves):
         yield event
 

@@ -325,7 +325,7 @@ class _Desk:
                 run_id=self.run.id,
                 segment_a_id=a,
                 segment_b_id=b,
-                state=QueryState.OPEN if a_shown and b_shown else QueryState.PENDING,
+                state=_state(row, shown=bool(a_shown and b_shown)),
                 iteration=row.iteration,
                 gold=row.gold,
                 created_at=self.now,
@@ -379,3 +379,10 @@ def _places(s: Session, run_id: int) -> set[_Place]:
         .where(Preference.run_id == run_id, Teacher.run_id == run_id, effective())
     )
     return {_Place(*row) for row in rows}
+
+
+def _state(row: AnswerRow, *, shown: bool) -> QueryState:
+    """Where a pair that came with a file stands; a trial's checkpoints are another run's."""
+    if row.purpose is Purpose.TRIAL:
+        return QueryState.SET_ASIDE
+    return QueryState.OPEN if shown else QueryState.PENDING

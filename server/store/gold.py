@@ -24,7 +24,7 @@ from server.models import (
     Teacher,
 )
 from server.rules import Rules
-from server.store import audit
+from server.store import audit, trials
 from server.store.locks import lock_answers
 from server.store.preferences import effective, settle
 from server.store.slots import (
@@ -180,17 +180,20 @@ def take_practice(s: Session, lease: Lease, chance: Chance) -> Assignment | None
 
 
 def take_check(s: Session, lease: Lease, chance: Chance) -> Assignment | None:
-    """After an ordinary pair, lease a gold or repeated one in so many cases as the rules want.
+    """After an ordinary pair, lease a gold, repeated or trial one as often as the rules want.
 
     The shares are of all pairs, so of ordinary ones they are larger. Drawn at random: whoever
     knew that every tenth pair is gold would know which ones.
     """
     rules = chance.rules
-    drawn = chance.rng.random() * (1.0 - rules.gold_share - rules.repeat_share)
+    checks = rules.gold_share + rules.repeat_share
+    drawn = chance.rng.random() * (1.0 - checks - rules.trial_share)
     if drawn < rules.gold_share:
         return _take_gold(s, lease, chance.rng, Purpose.GOLD)
-    if drawn < rules.gold_share + rules.repeat_share:
+    if drawn < checks:
         return _take_repeat(s, lease, chance)
+    if drawn < checks + rules.trial_share:
+        return trials.take_trial(s, lease, chance.rng)
     return None
 
 

@@ -24,7 +24,8 @@ _WORTH = case((Preference.answer != Answer.WITHDRAWN, 1), else_=0) - case(
     (Preference.replaces_id.is_not(None), 1), else_=0
 )
 _LABELS = func.sum(case((Preference.purpose == Purpose.ORDINARY, _WORTH), else_=0))
-_CHECKS = func.sum(case((Preference.purpose.in_((Purpose.GOLD, Purpose.REPEAT)), _WORTH), else_=0))
+_NO_LABELS = (Purpose.GOLD, Purpose.REPEAT, Purpose.TRIAL)
+_CHECKS = func.sum(case((Preference.purpose.in_(_NO_LABELS), _WORTH), else_=0))
 _COUNTS = select(func.coalesce(_LABELS, 0), func.coalesce(_CHECKS, 0)).where(
     Preference.run_id == bindparam("run_id"), Preference.teacher_id.not_in(FOLLOWING)
 )

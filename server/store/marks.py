@@ -13,7 +13,9 @@ from typing import Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from server.models import Command, CommandKind, Preference, RewardModel
+from server.models import Alarm, Change, Command, CommandKind, Preference, RewardModel
+from server.store.alarms import TITLES
+from server.store.changes import told
 from server.store.preferences import given
 
 MOST = 300
@@ -31,7 +33,7 @@ _DONE = {
     CommandKind.STOP: "stopped",
 }
 
-Kind = Literal["version", "command", "labels"]
+Kind = Literal["version", "command", "labels", "change", "alarm"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ def read_marks(s: Session, *, run_id: int, clock: Clock) -> tuple[Mark, ...]:
         *_versions(s, run_id),
         *_commands(s, run_id, clock),
         *_bursts(s, run_id, clock),
+        *_changes(s, run_id, clock),
+        *_alarms(s, run_id),
     ]
     return tuple(sorted(found, key=lambda mark: mark.at))
 
@@ -103,6 +107,30 @@ def _commands(s: Session, run_id: int, clock: Clock) -> Iterator[Mark]:
     for at, kind in rows:
         assert at is not None
         yield Mark("command", clock.step_at(at), at, _DONE[kind])
+
+
+def _changes(s: Session, run_id: int, clock: Clock) -> Iterator[Mark]:
+    """Changes of settings, where the learner began to go by them."""
+    rows = s.scalars(
+        select(Change)
+        .where(Change.run_id == run_id, Change.taken_at.is_not(None))
+        .order_by(Change.id.desc())
+        .limit(MOST)
+    )
+    for row in rows:
+        assert row.taken_at is not None
+        yield Mark("change", clock.step_at(row.taken_at), row.taken_at, told(row))
+
+
+def _alarms(s: Session, run_id: int) -> Iterator[Mark]:
+    rows = s.execute(
+        select(Alarm.step, Alarm.raised_at, Alarm.kind)
+        .where(Alarm.run_id == run_id)
+        .order_by(Alarm.id.desc())
+        .limit(MOST)
+    )
+    for step, at, kind in rows:
+        yield Mark("alarm", step, at, f"alarm: {TITLES.get(kind, kind)}")
 
 
 def _bursts(s: Session, run_id: int, clock: Clock) -> Iterator[Mark]:

@@ -81,6 +81,20 @@ def _names(run_id: int) -> CTE:
     return names.union_all(select(behind).where(names.c.name.is_not(None)))
 
 
+def tails(s: Session, *, run_id: int, names: Sequence[str], count: int) -> dict[str, list[Point]]:
+    """The newest points of curves, at most `count` of each, in the order of steps."""
+    found = {}
+    for name in names:
+        rows = s.execute(
+            select(Metric.step, Metric.value)
+            .where(Metric.run_id == run_id, Metric.name == name)
+            .order_by(Metric.step.desc())
+            .limit(count)
+        ).all()
+        found[name] = [(step, value) for step, value in reversed(rows)]
+    return found
+
+
 def times(s: Session, *, run_id: int, after_step: int | None = None) -> list[tuple[int, datetime]]:
     """When each step was stored, by steps."""
     wanted = select(Metric.step, Metric.created_at).where(

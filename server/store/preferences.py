@@ -140,6 +140,7 @@ def record_answer(
     answer: Answer,
     submission_key: str,
     now: datetime,
+    purpose: Purpose = Purpose.ORDINARY,
 ) -> Preference:
     """Store the answer of a teacher that saw no sides; a repeated key stores nothing new.
 
@@ -157,11 +158,12 @@ def record_answer(
         if (earlier.query_id, earlier.answer) != (query_id, answer):
             raise Conflict("this submission key was used for another answer; make a new key")
         return earlier
-    refuse_second(s, query_id=query_id, teacher_id=teacher_id)
+    refuse_second(s, query_id=query_id, teacher_id=teacher_id, purpose=purpose)
     preference = Preference(
         run_id=run_id,
         query_id=query_id,
         teacher_id=teacher_id,
+        purpose=purpose,
         answer=answer,
         submission_key=submission_key,
         created_at=now,
@@ -180,6 +182,7 @@ def record_known(
     settings: dict[str, Any],
     answer: Answer,
     now: datetime,
+    purpose: Purpose = Purpose.ORDINARY,
 ) -> Preference:
     """Store the answer that a new query comes with, by a teacher of its run with these settings."""
     teacher = answering_teacher(s, query.run_id, kind, settings)
@@ -191,6 +194,7 @@ def record_known(
         answer=answer,
         submission_key=f"query-{query.id}",
         now=now,
+        purpose=purpose,
     )
 
 
@@ -228,8 +232,13 @@ def settle(s: Session, *, query: Query) -> None:
     """Close a query with answers enough, or open one that has lost an answer again.
 
     While people do not agree by majority one more is asked, up to the query's limit. A gold query
-    is closed: its answer is known.
+    is closed: its answer is known. So is one of a trial, which is given out like a gold one.
     """
+    if query.trial_id is not None:
+        if query.state is QueryState.PENDING:  # answered at once: nobody need see it
+            query.state = QueryState.CLOSED
+        s.flush()
+        return
     votes = dict(s.execute(_VOTES, {"query_id": query.id}).all())
     answers = sum(votes.values())
     split = answers > 1 and 2 * max(votes.values()) <= answers

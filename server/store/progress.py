@@ -14,6 +14,7 @@ from server.models import Preference, Purpose, Query, Run, Teacher, UtcDateTime
 from server.rules import rules_of
 from server.store.labels import Counted, count_answers
 from server.store.preferences import effective
+from server.store.trials import waiting
 
 _OWN = (
     Preference.run_id == bindparam("run_id"),
@@ -75,7 +76,7 @@ def progress(s: Session, *, run_id: int, person_id: int, now: datetime) -> Progr
 
 
 def answers_left(s: Session, *, run: Run) -> int:
-    """How many more answers a run wants, about: those to gold and repeated pairs are counted."""
+    """How many more answers a run wants, about: those that are no labels are counted as well."""
     return _answers_left(s, run, count_answers(s, run_id=run.id))
 
 
@@ -84,7 +85,9 @@ def _answers_left(s: Session, run: Run, counted: Counted) -> int:
         return 0
     rules = rules_of(run.config)
     gold_share = rules.gold_share if s.scalar(_GOLD, {"run_id": run.id}) else 0.0
-    expected = math.ceil(run.label_budget / (1.0 - gold_share - rules.repeat_share))
+    trial_share = rules.trial_share if waiting(s, run_id=run.id) else 0.0
+    others = gold_share + rules.repeat_share + trial_share
+    expected = math.ceil(run.label_budget / (1.0 - others))
     return max(
         1, expected - counted.labels - counted.checks
     )  # checks came more often than expected

@@ -9,6 +9,8 @@ from sqlalchemy import ScalarSelect, func, select
 from sqlalchemy.orm import Session
 
 from server.models import (
+    Alarm,
+    Change,
     Checkpoint,
     Command,
     CommandKind,
@@ -40,12 +42,19 @@ class Pulse:
     pending_queries: int
     asked: int | None
     """Newest command that no worker has taken yet."""
+    newest_alarm: int | None
+    settled_alarms: int
+    newest_change: int | None
+    label_budget: int
 
 
 def pulse(s: Session, *, run_id: int) -> Pulse | None:
     """The run's pulse; None if there is no such run."""
     videos = select(Checkpoint.id).where(Checkpoint.run_id == run_id, Checkpoint.video != "")
     asked = select(func.max(Command.id)).where(Command.run_id == run_id, Command.taken_at.is_(None))
+    settled = select(func.count(Alarm.acknowledged_at) + func.count(Alarm.cleared_at)).where(
+        Alarm.run_id == run_id
+    )
     row = s.execute(
         select(
             Run.state,
@@ -62,6 +71,10 @@ def pulse(s: Session, *, run_id: int) -> Pulse | None:
             _queries(run_id, QueryState.OPEN),
             _queries(run_id, QueryState.PENDING),
             asked.scalar_subquery(),
+            _newest(Alarm, run_id),
+            settled.scalar_subquery(),
+            _newest(Change, run_id),
+            Run.label_budget,
         ).where(Run.id == run_id)
     ).one_or_none()
     return None if row is None else Pulse(*row)
@@ -93,7 +106,10 @@ def answers_since(s: Session, *, run_id: int, since: datetime) -> int:
     )
 
 
-def _newest(model: type[Preference] | type[RewardModel], run_id: int) -> ScalarSelect[int | None]:
+_Numbered = type[Preference] | type[RewardModel] | type[Alarm] | type[Change]
+
+
+def _newest(model: _Numbered, run_id: int) -> ScalarSelect[int | None]:
     return select(func.max(model.id)).where(model.run_id == run_id).scalar_subquery()
 
 

@@ -30,7 +30,7 @@ _BEGUN = (
 
 @dataclass(frozen=True)
 class QueueCounts:
-    """A run's queries by where they stand.
+    """A run's queries by where they stand; those of trials are not counted.
 
     Attributes:
         pending: waiting for clips.
@@ -74,6 +74,7 @@ def add_query(
     answers_wanted: int = 1,
     answers_limit: int = 1,
     selection: dict[str, Any] | None = None,
+    trial_id: int | None = None,
     now: datetime,
 ) -> Query:
     """Ask which of two segments is better; open at once if both clips are there.
@@ -94,17 +95,24 @@ def add_query(
         run_id=run_id,
         segment_a_id=segment_a_id,
         segment_b_id=segment_b_id,
-        state=QueryState.PENDING if None in clips.values() else QueryState.OPEN,
+        state=_first_state(shown=None not in clips.values(), trial=trial_id is not None),
         iteration=iteration,
         priority=priority,
         answers_wanted=answers_wanted,
         answers_limit=max(answers_wanted, answers_limit),
+        trial_id=trial_id,
         selection=selection or {},
         created_at=now,
     )
     s.add(query)
     s.flush()
     return query
+
+
+def _first_state(*, shown: bool, trial: bool) -> QueryState:
+    if not shown:
+        return QueryState.PENDING
+    return QueryState.CLOSED if trial else QueryState.OPEN
 
 
 def share_out(query: Query, rules: Rules) -> None:
@@ -121,7 +129,9 @@ def counts(s: Session, *, run_id: int, now: datetime) -> QueueCounts:
     """How a run's queue stands."""
     states = dict(
         s.execute(
-            select(Query.state, func.count()).where(Query.run_id == run_id).group_by(Query.state)
+            select(Query.state, func.count())
+            .where(Query.run_id == run_id, Query.trial_id.is_(None))
+            .group_by(Query.state)
         ).all()
     )
     leased = s.scalar(

@@ -33,11 +33,12 @@ class Which(StrEnum):
     FLAGGED = "flagged"
     SET_ASIDE = "set-aside"
     GOLD = "gold"
+    TRIALS = "trials"
 
 
 _FIRST = and_(
     Preference.query_id == Query.id,
-    Preference.purpose.in_((Purpose.ORDINARY, Purpose.GOLD)),
+    Preference.purpose.in_((Purpose.ORDINARY, Purpose.GOLD, Purpose.TRIAL)),
     tuple_(Preference.run_id, Preference.teacher_id).not_in(excluded_pairs()),
     effective(),
 )
@@ -64,6 +65,7 @@ _CONDITIONS: Mapping[Which, ColumnElement[bool]] = {
     .exists(),
     Which.SET_ASIDE: Query.state == QueryState.SET_ASIDE,
     Which.GOLD: Query.gold.is_not(None),
+    Which.TRIALS: Query.trial_id.is_not(None),
 }
 _ANSWERED_BY = (
     select(Preference.id)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, case, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, literal, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from server.errors import NotFound
@@ -87,6 +88,12 @@ def recipe(s: Session, *, segment_id: int) -> Recipe:
     return Recipe(segment.id, trajectory.artifact, segment.start, segment.length)
 
 
+def true_returns(s: Session, *, segment_ids: Collection[int]) -> dict[int, float]:
+    """True returns of segments, by their ids."""
+    wanted = select(Segment.id, Segment.true_return).where(Segment.id.in_(segment_ids))
+    return dict(s.execute(wanted).all())
+
+
 def segments_without_clip(s: Session, *, run_id: int, limit: int) -> list[Recipe]:
     """Segments that pending queries wait for, in the order in which the queries will be shown."""
     found = s.execute(
@@ -158,7 +165,7 @@ def set_clip(s: Session, *, segment_id: int, clip: str) -> int:
     opened = s.scalars(
         update(Query)
         .where(Query.id.in_(ready))
-        .values(state=case((Query.gold.is_not(None), _CLOSED), else_=_OPEN))
+        .values(state=case((_given_apart(), _CLOSED), else_=_OPEN))
         .returning(Query.id)
         .execution_options(synchronize_session="fetch")
     )
@@ -188,7 +195,7 @@ def clip_failed(s: Session, *, segment_id: int) -> int:
     )
     still_shown = or_(
         Query.state.in_((QueryState.PENDING, QueryState.OPEN)),
-        and_(Query.state == QueryState.CLOSED, Query.gold.is_not(None)),
+        and_(Query.state == QueryState.CLOSED, _given_apart()),
     )
     set_aside = s.scalars(
         update(Query)
@@ -198,6 +205,11 @@ def clip_failed(s: Session, *, segment_id: int) -> int:
         .execution_options(synchronize_session="fetch")
     )
     return len(set_aside.all())
+
+
+def _given_apart() -> ColumnElement[bool]:
+    """Queries that are not in the ordinary queue and are shown while closed: gold, and trials."""
+    return or_(Query.gold.is_not(None), Query.trial_id.is_not(None))
 
 
 def _segment(s: Session, segment_id: int) -> Segment:

@@ -29,6 +29,7 @@ LOCAL = {
     "/runs/{name}/config": "/runs/coinrun/config",
     "/runs/{name}/versions": "/runs/coinrun/versions",
     "/runs/{name}/metrics": "/runs/coinrun/metrics",
+    "/runs/{name}/labels": "/runs/coinrun/labels",
     "/runs/{name}/export": "/runs/coinrun/export",
     "/runs/{name}/play": "/runs/coinrun/play",
     "/runs/{name}/rank": "/runs/coinrun/rank",
@@ -37,7 +38,7 @@ LOCAL = {
 }
 TEAM = {"/label", "/login", "/join", "/account", "/people/accounts", "/people/audit"}
 ELSEWHERE = {"/label/{run}"}  # tests/browser/test_label_access.py
-NO_PAGES = ("/api/", "/media/", "/healthz", "/readyz")
+NO_PAGES = ("/api/", "/media/", "/metrics", "/healthz", "/readyz")
 NO_PAGE_ENDINGS = (".csv", "/events")
 
 

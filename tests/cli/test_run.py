@@ -24,7 +24,7 @@ def stored(settings: Settings) -> dict[str, list[Any]]:
         )
         metrics = s.execute(
             select(Metric.name, Metric.step, Metric.value)
-            .where(Metric.name != "time/fps")
+            .where(Metric.name.not_like("time/%"), Metric.name.not_like("system/%"))
             .order_by(Metric.name, Metric.step)
         )
         recipes = s.scalars(select(Trajectory.artifact).order_by(Trajectory.id))

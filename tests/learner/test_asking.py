@@ -206,10 +206,9 @@ def test_accuracy_on_fresh_pairs_is_1_for_the_true_reward_and_0_for_its_negative
     tiny: Build, played: Rollout
 ) -> None:
     def accuracy(rewards: Any) -> float:
-        rng = np.random.default_rng(3)
-        return pair_accuracy(played, rewards, config(tiny).segments, rng)[
-            "reward_model/accuracy_fresh"
-        ]
+        rng, members = np.random.default_rng(3), rewards[None]
+        found = pair_accuracy(played, members, members, config(tiny).segments, rng)
+        return found["reward_model/accuracy_fresh"]
 
     assert accuracy(played.true_rewards) == 1.0
     assert accuracy(-played.true_rewards) == 0.0

@@ -454,7 +454,11 @@ def leaving(pulses: int) -> Control:
 def figures(workplace: Workplace) -> list[Any]:
     with workplace.database.read() as session:
         columns = (Metric.name, Metric.step, Metric.value)
-        wanted = select(*columns).where(Metric.name != "time/fps").order_by(*columns[:2])
+        wanted = (
+            select(*columns)
+            .where(Metric.name.not_like("time/%"), Metric.name.not_like("system/%"))
+            .order_by(*columns[:2])
+        )
         return [tuple(row) for row in session.execute(wanted)]
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
-from learner.config import ConfigError, LabellingConfig, parse_config
-from server.rules import Rules, rules_of
+from learner.config import ConfigError, LabellingConfig, QueryConfig, parse_config
+from server.rules import STRATEGIES, Rules, rules_of
 
 
 def test_server_and_learner_have_the_same_rules_and_defaults() -> None:
     assert Rules().model_dump() == LabellingConfig().model_dump()
+
+
+def test_server_and_learner_have_the_same_strategies() -> None:
+    assert get_args(QueryConfig.model_fields["strategy"].annotation) == STRATEGIES
 
 
 def test_what_the_config_takes_reaches_the_server() -> None:

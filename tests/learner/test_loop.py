@@ -49,7 +49,7 @@ def stored(workplace: Workplace) -> dict[str, list[Any]]:
         recipes = session.scalars(select(Trajectory.artifact).order_by(Trajectory.id))
         metrics = session.execute(
             select(Metric.name, Metric.step, Metric.value)
-            .where(Metric.name != "time/fps")
+            .where(Metric.name.not_like("time/%"), Metric.name.not_like("system/%"))
             .order_by(Metric.name, Metric.step)
         )
         return {

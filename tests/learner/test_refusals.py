@@ -250,7 +250,7 @@ def rows(workplace: Workplace) -> dict[str, Any]:
             "versions": session.scalars(select(RewardModel.artifact)).all(),
             "metrics": session.execute(
                 select(Metric.name, Metric.step, Metric.value)
-                .where(Metric.name != "time/fps")
+                .where(Metric.name.not_like("time/%"), Metric.name.not_like("system/%"))
                 .order_by(Metric.name, Metric.step)
             ).all(),
             "answers": session.scalars(select(Preference.answer).order_by(Preference.id)).all(),

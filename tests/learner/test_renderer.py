@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +12,16 @@ from sqlalchemy import select
 from learner.control import Control, Stopped
 from learner.loop import Progress, TrainingLoop
 from learner.records import Workplace
-from learner.renderer import render_pending
+from learner.renderer import render_pending, rendering
 from server.models import Checkpoint, Query, QueryState, Segment, Trajectory
 
 Build = Callable[..., dict[str, Any]]
+
+CARTPOLE: dict[str, Any] = {
+    "environment": {"id": "CartPole-v1"},
+    "agent": {"network": "mlp"},
+    "reward": {"network": "mlp"},
+}
 
 
 def test_a_recipe_or_episode_that_is_gone_is_set_aside_and_the_rest_is_rendered(
@@ -52,3 +59,25 @@ def test_a_recipe_or_episode_that_is_gone_is_set_aside_and_the_rest_is_rendered(
         video = s.scalars(select(Checkpoint.video)).one()
     assert states == sorted([QueryState.SET_ASIDE.value, *[QueryState.OPEN.value] * 2])
     assert video == ""
+
+
+def test_it_ends_with_its_run_also_where_sdl_draws(workplace: Workplace, tiny: Build) -> None:
+    queries = {"min_preferences": 100, "open_target": 3, "initial": 3, "budget": 3}
+    config = tiny(**CARTPOLE, teacher={"kind": "person"}, queries=queries)
+    name = workplace.create_run(config)
+    records = workplace.lease("test", name=name)
+    assert records is not None
+    control = Control()
+
+    def leave(_: Progress) -> None:
+        control.stop("enough")
+
+    with pytest.raises(Stopped, match="enough"):
+        TrainingLoop(records, control, leave).run()
+    with rendering(records):
+        until = time.monotonic() + 60
+        while records.segments_without_clip(1) and time.monotonic() < until:
+            time.sleep(0.2)
+        assert not records.segments_without_clip(1)
+        left = time.monotonic()
+    assert time.monotonic() - left < 15

@@ -30,6 +30,7 @@ ABSENT = {
     "invitation": "999",
     "clip": "999",
     "ranking": "999",
+    "alarm": "999",
 }
 FIXED = {"side": "left", "command": "pause", "segment": "a"}
 BODIES: dict[str, dict[str, Any]] = {
@@ -52,6 +53,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /people/{person}/exclusion": {"data": {"run": "coinrun", "excluded": "true"}},
     "POST /people/{person}/pause": {"data": {"run": "coinrun", "paused": "false"}},
     "POST /runs/{name}/queries/{query}/gold": {"data": {"answer": "a"}},
+    "POST /runs/{name}/settings": {"data": {"label_budget": "600", "strategy": "entropy"}},
+    "PATCH /api/v1/runs/{run}/settings": {"json": {"label_budget": 600}},
     "GET /runs/{name}/metrics.csv": {"params": {"names": "time/fps"}},
     "POST /people/accounts/{person}/role": {"data": {"role": "researcher"}},
     "POST /people/accounts/{person}/active": {"data": {"active": "true"}},

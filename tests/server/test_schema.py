@@ -89,7 +89,7 @@ def sent(operation: Any) -> list[strategies.SearchStrategy[Case]]:
 
 def about_what_exists(case: Case) -> Case:
     known = {"run": "coinrun", "assignment": 2, "preference": 1, "query": 5, "person": 1}
-    known |= {"ranking": 1}
+    known |= {"ranking": 1, "alarm": 1}
     case.path_parameters = {name: known[name] for name in case.path_parameters}
     return case
 
@@ -126,6 +126,9 @@ def test_description_names_every_operation_and_its_errors(client: TestClient) ->
         ("get", "/api/v1/runs/{run}/preferences"),
         ("post", "/api/v1/runs/{run}/preferences"),
         ("get", "/api/v1/runs/{run}/clips.zip"),
+        ("patch", "/api/v1/runs/{run}/settings"),
+        ("get", "/api/v1/runs/{run}/alarms"),
+        ("post", "/api/v1/runs/{run}/alarms/{alarm}/acknowledge"),
     }
     for operation in operations.values():
         assert operation["summary"]

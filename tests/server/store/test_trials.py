@@ -1,0 +1,201 @@
+"""Blind trials: given out between ordinary pairs, judged once, and never a label."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from server.models import Answer, Purpose, Query, QueryState, Segment
+from server.store import assignments, preferences, queries, trajectories, trials, versions
+from server.store.slots import Lease
+
+if TYPE_CHECKING:
+    from conftest import Scene
+
+    from server.store.assignments import Assignment
+
+
+def performance(scene: Scene, steps: int, place: int, clip: str | None = "c" * 64) -> int:
+    with scene.write() as s:
+        trajectory = trajectories.add_trajectory(
+            s,
+            run_id=scene.run_id,
+            artifact="0" * 64,
+            episode=f"trial-{steps}-{place}",
+            level=1_000_000 + place,
+            policy_step=steps,
+            steps=75,
+            true_return=1.0,
+            now=scene.now,
+        )
+        segment = trajectories.add_segment(
+            s,
+            run_id=scene.run_id,
+            trajectory_id=trajectory.id,
+            start=0,
+            length=75,
+            true_return=float(steps + place),
+        )
+        segment.clip = clip
+        return segment.id
+
+
+def stage(scene: Scene, older: int, newer: int, pairs: int, clip: str | None = "c" * 64) -> None:
+    """A trial of two checkpoints whose clips are made."""
+    for steps in (older, newer):
+        for place in range(pairs):
+            performance(scene, steps, place, clip)
+    with scene.write() as s:
+        old = trials.performances(s, run_id=scene.run_id, steps=older)
+        new = trials.performances(s, run_id=scene.run_id, steps=newer)
+        trial = trials.add_trial(
+            s, run_id=scene.run_id, older_steps=older, newer_steps=newer, now=scene.now
+        )
+        for place in range(pairs):
+            queries.add_query(
+                s,
+                run_id=scene.run_id,
+                segment_a_id=new[place],
+                segment_b_id=old[place],
+                iteration=0,
+                trial_id=trial.id,
+                now=scene.now,
+            )
+
+
+def purposes(scene: Scene, person: int, count: int) -> list[Purpose]:
+    """Why so many pairs in a row are given to somebody, each answered with the left clip."""
+    found = []
+    for _ in range(count):
+        pair: Assignment
+        (pair,) = scene.next(person, rng=random.Random(len(found)))
+        found.append(pair.purpose)
+        scene.submit(pair)
+    return found
+
+
+def test_a_share_of_pairs_is_of_the_trial_and_no_label(scene: Scene) -> None:
+    stage(scene, 1000, 2000, pairs=6)
+    scene.rule(trial_share=0.25, gold_share=0.0)
+    scene.ask(40)
+    ada = scene.person("Ada")
+    given = purposes(scene, ada, 30)
+    judged = given.count(Purpose.TRIAL)
+    assert 1 <= judged <= 6
+    counts = scene.counts()
+    assert counts.total_labels == 30 - judged
+    assert counts.open == 40 - (30 - judged)
+    with scene.database.read() as s:
+        (result,) = trials.results(s, run_id=scene.run_id)
+        rows = preferences.preferences_after(s, run_id=scene.run_id)
+    assert result.wins + result.losses == judged
+    assert result.pairs == 6
+    assert [row.purpose for row in rows].count(Purpose.TRIAL) == judged
+
+
+def test_without_ordinary_pairs_nobody_is_fed_trials(scene: Scene) -> None:
+    stage(scene, 1000, 2000, pairs=3)
+    scene.rule(trial_share=0.25)
+    assert scene.next(scene.person("Ada")) == []
+
+
+def test_a_pair_is_judged_once_and_only_of_the_newest_trial(scene: Scene) -> None:
+    stage(scene, 1000, 2000, pairs=2)
+    stage(scene, 2000, 3000, pairs=1)
+    scene.rule(trial_share=0.25, gold_share=0.0)
+    scene.ask(60)
+    people = [scene.person("Ada"), scene.person("Ben")]
+    given = [purpose for person in people for purpose in purposes(scene, person, 25)]
+    assert given.count(Purpose.TRIAL) == 1
+    with scene.database.read() as s:
+        older, newest = trials.results(s, run_id=scene.run_id)
+        assert not trials.waiting(s, run_id=scene.run_id)
+    assert (older.decided, newest.decided) == (0, 1)
+
+
+def test_the_side_says_nothing_and_the_answer_is_counted_for_the_right_agent(scene: Scene) -> None:
+    stage(scene, 1000, 2000, pairs=40)
+    ada = scene.person("Ada")
+    sides = []
+    for number in range(40):
+        with scene.write() as s:
+            pair = trials.take_trial(s, lease_of(scene, ada), random.Random(number))
+            assert pair is not None
+            sides.append(pair.a_on_left)
+        with scene.write() as s:
+            assignments.submit(
+                s,
+                assignment_id=pair.id,
+                person_id=ada,
+                side="left" if sides[-1] else "right",  # always the newer one
+                seconds=1.0,
+                submission_key=f"key-{number:04}",
+                now=scene.now,
+            )
+    with scene.database.read() as s:
+        (result,) = trials.results(s, run_id=scene.run_id)
+    assert (result.wins, result.losses) == (40, 0)
+    assert 8 < sum(sides) < 32
+
+
+def lease_of(scene: Scene, person: int) -> Lease:
+    return Lease(scene.run_id, person, scene.now, scene.now + timedelta(minutes=2))
+
+
+def test_an_oracle_answers_at_once_and_nothing_is_rendered(scene: Scene) -> None:
+    stage(scene, 1000, 2000, pairs=3, clip=None)
+    with scene.write() as s:
+        waiting = trajectories.segments_without_clip(s, run_id=scene.run_id, limit=99)
+        assert len(waiting) == 6
+        for query in s.query(Query).order_by(Query.id):
+            preferences.record_known(
+                s,
+                query=query,
+                kind="synthetic",
+                settings={},
+                answer=Answer.B,
+                purpose=Purpose.TRIAL,
+                now=scene.now,
+            )
+    with scene.database.read() as s:
+        assert trajectories.segments_without_clip(s, run_id=scene.run_id, limit=99) == []
+        (result,) = trials.results(s, run_id=scene.run_id)
+        assert {query.state for query in s.query(Query)} == {QueryState.CLOSED}
+    assert (result.wins, result.losses, result.ties) == (0, 3, 0)
+    assert scene.counts().total_labels == 0
+
+
+def test_clips_that_are_ready_make_a_trial_ready_but_open_no_query(scene: Scene) -> None:
+    stage(scene, 1000, 2000, pairs=1, clip=None)
+    with scene.database.read() as s:
+        assert not trials.waiting(s, run_id=scene.run_id)
+        segments = [segment.id for segment in s.query(Segment)]
+    for segment_id in segments:
+        with scene.write() as s:
+            trajectories.set_clip(s, segment_id=segment_id, clip="d" * 64)
+    with scene.database.read() as s:
+        assert trials.waiting(s, run_id=scene.run_id)
+    assert scene.counts().open == 0
+
+
+@pytest.mark.parametrize(
+    ("kept", "expected"), [([], None), ([1000], 1000), ([1000, 2000, 3000, 4000], 2000)]
+)
+def test_the_opponent_is_the_third_kept_one_before(
+    scene: Scene, kept: list[int], expected: int | None
+) -> None:
+    with scene.write() as s:
+        for number, steps in enumerate([*kept, 5000], start=1):
+            versions.add_checkpoint(
+                s,
+                run_id=scene.run_id,
+                iteration=number,
+                steps=steps,
+                artifact="0" * 64,
+                kept=True,
+                now=scene.now,
+            )
+        assert trials.opponent(s, run_id=scene.run_id, steps=5000) == expected
