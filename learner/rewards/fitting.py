@@ -31,8 +31,11 @@ _CHECK_PAIRS = 16  # pairs of either side in one look
 _CHECK_MEMORY = 0.8  # of the running means that the looks feed
 # Furthest that a penalty may move in one fit, as a factor. Ibarz's 1.001 per batch (2018, A.3) is
 # 500 over the 6,250 batches between two of their iterations, and next to nothing over our 40.
-_L2_REACH = 10.0
+_L2_REACH = 4.0
 _L2_RANGE = (1e-8, 1e-1)
+# Inside the band the penalty sinks, slower by this root: what few labels once needed would else
+# stay for good, and smooth away what many labels can tell apart.
+_L2_SINKING = 0.25
 # A pass over 3,000 pairs of images would take longer on a CPU than the fit before it. So metrics
 # rest on some of the labels, drawn from all, and normalisation on some steps of every segment.
 _JUDGED_IMAGES = 256
@@ -309,8 +312,9 @@ class _Watch:
         l2 = self._job.ensemble.l2
         if held > 1.5 * learned:
             l2[self._member] = min(l2[self._member] * self._l2_step, _L2_RANGE[1])
-        elif held < 1.1 * learned:
-            l2[self._member] = max(l2[self._member] / self._l2_step, _L2_RANGE[0])
+        else:
+            power = 1.0 if held < 1.1 * learned else _L2_SINKING
+            l2[self._member] = max(l2[self._member] / self._l2_step**power, _L2_RANGE[0])
 
     def should_stop(self) -> bool:
         """Whether the held-out loss has not improved for `early_stopping` epochs."""
