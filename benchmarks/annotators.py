@@ -1,6 +1,7 @@
 """Many people label at once while the learner trains: does the server keep up, and keep count?
 
     python -m benchmarks.annotators [--quick] [--only sqlite|postgresql] [--seconds 300]
+                                    [--write docs/results/annotators.md]
 
 Team mode as it is: `clipwise serve` and `clipwise work` on CoinRun, 50 people on SQLite, 200 on a
 real PostgreSQL with two server processes. Each person has an account and a token, answers every
@@ -40,6 +41,7 @@ from sqlalchemy.orm import Session
 from benchmarks.command import await_health, clipwise, free_port
 from benchmarks.crowd import HELD, PACE, Told, crowd
 from benchmarks.measure import Figure, report
+from benchmarks.results import write_page
 from learner.config import load_config
 from learner.records import Workplace
 from server.database import Database
@@ -65,6 +67,8 @@ from server.store import accounts
 
 CONFIG = Path(__file__).parent.parent / "experiments" / "coinrun.yaml"
 FIRST_PAIRS = 16
+PATIENCE = 400.0
+"""Seconds until the first clips must be there."""
 READY = 2
 """Pairs kept ready per person, beyond those held."""
 OVERLAP = 0.2
@@ -79,6 +83,10 @@ OVERRIDES = (
     "labelling.repeat_share=0.05",
     "labelling.repeat_after=2",
 )
+CAVEAT = """\
+People, server, database and learner share the cores of one machine, and the network is its own:
+no line is slow, nobody is far away. The simulated people answer at random, so nothing here tells
+how well answers are learned from."""
 console = Console(stderr=True)
 
 
@@ -155,7 +163,9 @@ class Feeder:
         rendered = select(Segment.id).where(
             Segment.run_id == self._run_id, Segment.clip.is_not(None)
         )
+        until = time.monotonic() + PATIENCE
         while len(self._segments) < 2 * FIRST_PAIRS:
+            assert time.monotonic() < until, f"the learner made no clips within {PATIENCE:.0f} s"
             time.sleep(0.5)
             with self._database.read() as s:
                 self._segments = s.scalars(rendered).all()
@@ -364,14 +374,19 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="20 s each")
     parser.add_argument("--only", choices=[place.name for place in PLACES], help="one database")
     parser.add_argument("--seconds", type=float, default=300, help="of labelling, each")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="as Markdown too")
     given = parser.parse_args()
     # In a shell's background SIGINT is ignored, which all that is started here would inherit.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for ending in (signal.SIGINT, signal.SIGTERM):  # either ends all that is started here
+        signal.signal(ending, signal.default_int_handler)
     figures = []
     for place in PLACES:
         if given.only in (None, place.name):
             with tempfile.TemporaryDirectory() as folder:
                 figures += measure(place, 20 if given.quick else given.seconds, Path(folder))
+    if given.write:
+        title = "Many people at once: does the server keep up, and keep count?"
+        write_page(given.write, title=title, about=str(__doc__), figures=figures, caveat=CAVEAT)
     return report("annotators", figures)
 
 

@@ -63,11 +63,16 @@ def report(name: str, figures: Sequence[Figure]) -> int:
     line = {
         "benchmark": name,
         "passed": passed,
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "machine": machine(),
         "figures": {figure.name: _plain(figure) for figure in figures},
     }
     print(json.dumps(line), flush=True)
     return 0 if passed else 1
+
+
+def machine() -> str:
+    """Where this runs, as it stands beside figures."""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
 
 
 def _plain(figure: Figure) -> dict[str, float | str]:
