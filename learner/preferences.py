@@ -6,6 +6,7 @@ pair means to training is decided here and nowhere else.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -59,25 +60,61 @@ class StoredSegment:
     """What the reward model may know of a segment.
 
     Attributes:
-        observations: (steps, ...) before each action, as the environment gave them; fewer than
-            the configured length where an episode ended inside.
         actions: (steps, ...).
         episode: names the part of an episode it is from; hold-out splits are by this.
+        shape: of the observations: (steps, ...).
+        kept: the observations as the environment gave them, or images compressed.
     """
 
-    observations: NDArray[Any]
     actions: NDArray[Any]
     episode: str
+    shape: tuple[int, ...]
+    kept: NDArray[Any] | bytes
+
+    @property
+    def steps(self) -> int:
+        """Fewer than the configured length where an episode ended inside."""
+        return self.shape[0]
+
+    @property
+    def observations(self) -> NDArray[Any]:
+        """(steps, ...) before each action; not to be changed."""
+        if isinstance(self.kept, bytes):
+            return np.frombuffer(zlib.decompress(self.kept), np.uint8).reshape(self.shape)
+        return self.kept
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of observations and actions as they are kept."""
+        held = self.kept
+        return self.actions.nbytes + (len(held) if isinstance(held, bytes) else held.nbytes)
+
+
+PLAIN_BYTES = 7 * 2**28
+"""1.75 GiB of images are kept as they are, 3,000 pairs of 25 steps of 64x64x3; more is compressed.
+
+Level 1 of zlib makes Procgen's frames 2 to 8 times smaller. To unpack a segment takes about 1 ms,
+which for all segments of a batch would be half as long as training on it.
+"""
 
 
 class SegmentStore:
     """Segments by key, each held once, in the type the environment gave them.
 
-    Memory is the sum of the segments' bytes: a 25-step segment of 64x64x3 takes 0.31 MB.
+    Memory is the sum of the segments' bytes: a 25-step segment of 64x64x3 takes 0.31 MB, or less
+    than half of it beyond `PLAIN_BYTES`.
     """
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: int, plain_bytes: int = PLAIN_BYTES) -> None:
+        """Make an empty store.
+
+        Args:
+            length: most steps of a segment.
+            plain_bytes: how many bytes of images are not compressed.
+        """
         self.length = length
+        self._plain_bytes = plain_bytes
+        self._plain = 0
         self._segments: dict[int, StoredSegment] = {}
 
     def __len__(self) -> int:
@@ -92,7 +129,7 @@ class SegmentStore:
     @property
     def nbytes(self) -> int:
         """Bytes of all observations and actions."""
-        return sum(s.observations.nbytes + s.actions.nbytes for s in self._segments.values())
+        return sum(segment.nbytes for segment in self._segments.values())
 
     def add(
         self,
@@ -116,14 +153,25 @@ class SegmentStore:
             return
         assert 1 <= len(observations) <= self.length, (len(observations), self.length)
         assert len(actions) == len(observations), (len(actions), len(observations))
+        kept: NDArray[Any] | bytes = observations
         if copy:  # a view would keep the whole rollout in memory
-            observations, actions = observations.copy(), actions.copy()
-        self._segments[key] = StoredSegment(observations, actions, episode)
+            kept, actions = self._owned(observations), actions.copy()
+        self._segments[key] = StoredSegment(actions, episode, observations.shape, kept)
+
+    def _owned(self, observations: NDArray[Any]) -> NDArray[Any] | bytes:
+        """A copy; of images a compressed one, once there are many."""
+        if observations.dtype == np.uint8 and observations.ndim > 2:
+            if self._plain + observations.nbytes > self._plain_bytes:
+                return zlib.compress(observations.tobytes(), level=1)
+            self._plain += observations.nbytes
+        return observations.copy()
 
     def keep(self, keys: Collection[int]) -> None:
         """Drop every segment but these; for buffers of the newest labels only."""
         wanted = set(keys)
         self._segments = {key: s for key, s in self._segments.items() if key in wanted}
+        held = (segment.kept for segment in self._segments.values())
+        self._plain = sum(one.nbytes for one in held if not isinstance(one, bytes))
 
     def frames(self, keys: Sequence[int]) -> Frames:
         """What segments show, each segment once however often it is named."""
@@ -140,7 +188,7 @@ class SegmentStore:
     def batch(self, keys: Sequence[int]) -> Batch:
         """Segments side by side, short ones padded by repeating their last step."""
         segments = [self._segments[key] for key in keys]
-        steps = np.array([len(segment.observations) for segment in segments])
+        steps = np.array([segment.steps for segment in segments])
         return Batch(
             observations=_padded([s.observations for s in segments], self.length),
             actions=_padded([s.actions for s in segments], self.length),
@@ -275,7 +323,7 @@ class LabelledPairs:
     @property
     def even(self) -> bool:
         """Whether the two segments of every pair have equally many steps."""
-        steps = np.array([len(self.store[key].observations) for key in self.keys], dtype=np.int64)
+        steps = np.array([self.store[key].steps for key in self.keys], dtype=np.int64)
         sides = steps[self.pairs]
         return bool((sides[:, 0] == sides[:, 1]).all())
 
@@ -357,6 +405,8 @@ def labelled_pairs(
 
 def _padded(parts: list[NDArray[Any]], length: int) -> NDArray[Any]:
     """(n, length, ...) with the last entry of short parts repeated."""
+    if all(len(part) == length for part in parts):
+        return np.stack(parts)
     whole = np.empty((len(parts), length, *parts[0].shape[1:]), dtype=parts[0].dtype)
     for row, part in zip(whole, parts, strict=True):
         row[: len(part)] = part

@@ -23,6 +23,7 @@ from learner.rewards.ensemble import RewardEnsemble
 from learner.rewards.floors import SMALLEST_FLOOR, floors_of, learn_floors
 from learner.rewards.holdout import bootstrap_counts
 from learner.rewards.loss import preference_loss
+from learner.rewards.material import Material
 from learner.rewards.networks import RewardNetwork
 from learner.rewards.report import FitReport, Judged, Trained, summarise
 
@@ -67,8 +68,10 @@ class _Fit:
 
     ensemble: RewardEnsemble
     labels: LabelledPairs
+    material: Material
+    targets: Tensor
     floors: Tensor
-    unlabelled: UnlabelledPairs | None
+    unlabelled: Material | None
     centred: bool
     noise: InputNoise
     rng: np.random.Generator
@@ -116,9 +119,7 @@ def fit(
     draft.inputs.standardise(_observations(labels))
     splits = [holdout.split(labels, config.holdout, rng) for holdout in draft.holdouts]
     sizes = np.array([[held.sum(), (~learn & ~held).sum()] for learn, held in splits])
-    floors = torch.from_numpy(floors_of(draft, labels)).to(draft.device)
-    noise = InputNoise(config.input_noise, draft.device, rng)
-    job = _Fit(draft, labels, floors, unlabelled, centred, noise, rng)
+    job = _prepare(draft, labels, unlabelled, rng, centred=centred)
     counts = [_counts(job, k, learn) for k, (learn, _) in enumerate(splits)]
     with draft.seeded(int(rng.integers(2**31))):
         trained = [
@@ -131,6 +132,31 @@ def fit(
     report = summarise(judged, draft.l2, trained, len(labels))
     ensemble.load_state_dict(draft.state_dict())
     return report
+
+
+def _prepare(
+    draft: RewardEnsemble,
+    labels: LabelledPairs,
+    unlabelled: UnlabelledPairs | None,
+    rng: np.random.Generator,
+    *,
+    centred: bool,
+) -> _Fit:
+    """Put what the whole fit uses on the device."""
+    more = None
+    if unlabelled is not None and draft.config.pseudo_label_threshold is not None:
+        more = Material(draft, unlabelled.store, unlabelled.pairs.reshape(-1).tolist())
+    return _Fit(
+        ensemble=draft,
+        labels=labels,
+        material=Material(draft, labels.store, labels.keys),
+        targets=torch.from_numpy(labels.targets).to(draft.device),
+        floors=torch.from_numpy(floors_of(draft, labels)).to(draft.device),
+        unlabelled=more,
+        centred=centred,
+        noise=InputNoise(draft.config.input_noise, draft.device, rng),
+        rng=rng,
+    )
 
 
 def batch_limit(config: RewardConfig, *, image: bool, cuda: bool, first: bool) -> int:
@@ -163,7 +189,7 @@ def _fit_member(
     epochs = config.initial_epochs if first else config.epochs
     step = _L2_REACH ** (1 / max(1, min(limit, epochs * parts)))
     watch = _Watch(job, member, np.repeat(bag, counts[bag]), np.flatnonzero(held), step)
-    done = 0
+    done = evaluated = 0
     for _ in range(epochs):
         for batch in _batches(job, bag, parts):
             if done == limit:
@@ -173,10 +199,11 @@ def _fit_member(
             watch.adapt()
             _step(job, member, batch, counts[batch])
             done += 1
+            evaluated += len(batch)
         if (config.early_stopping and watch.should_stop()) or done == limit:
             break
     watch.restore()
-    return Trained(batches=done, epochs=done / max(1, parts))
+    return Trained(batches=done, pairs=evaluated, epochs=done / max(1, parts))
 
 
 def _batches(job: _Fit, bag: Indices, parts: int) -> list[Indices]:
@@ -196,14 +223,16 @@ def _batches(job: _Fit, bag: Indices, parts: int) -> list[Indices]:
 
 def _step(job: _Fit, member: int, pairs: Indices, counts: Indices) -> None:
     """One batch: loss, gradient, Adam; each pair counts as often as it was drawn."""
-    network = job.ensemble.networks[member].train()
+    network = job.ensemble.networks[member]
+    if not network.training:
+        network.train()
     optimiser = job.ensemble.optimisers[member]
     optimiser.param_groups[0]["weight_decay"] = 2 * job.ensemble.l2[member]
     optimiser.zero_grad()
     losses, penalty = _labelled_loss(job, member, pairs, train=True)
     shares = torch.from_numpy((counts / counts.sum()).astype(np.float32)).to(losses.device)
     total = losses @ shares + penalty
-    if job.unlabelled is not None and job.config.pseudo_label_threshold is not None:
+    if job.unlabelled is not None:
         total = total + _pseudo_loss(job, job.unlabelled, member, int(counts.sum()))
         network.train()
     if not math.isfinite(total.item()):
@@ -217,65 +246,60 @@ def _step(job: _Fit, member: int, pairs: Indices, counts: Indices) -> None:
 
 def _labelled_loss(job: _Fit, member: int, pairs: Indices, *, train: bool) -> tuple[Tensor, Tensor]:
     """(pairs,) Bradley-Terry losses, and the weighted penalty of the output."""
-    sides = job.labels.pairs[pairs]
-    keys = [job.labels.keys[index] for index in sides.reshape(-1)]
-    difference, penalty = _differences(job, member, job.labels.store, keys, train=train)
-    targets = torch.from_numpy(job.labels.targets[pairs]).to(difference.device)
-    floors = job.floors[torch.from_numpy(pairs).to(difference.device)]
-    return preference_loss(difference, targets, floors), penalty
+    sides = job.labels.pairs[pairs].reshape(-1)
+    difference, penalty = _differences(job, member, job.material, sides, train=train)
+    chosen = torch.from_numpy(pairs).to(difference.device)
+    return preference_loss(difference, job.targets[chosen], job.floors[chosen]), penalty
 
 
 def _differences(
-    job: _Fit, member: int, store: SegmentStore, keys: list[int], *, train: bool
+    job: _Fit, member: int, material: Material, sides: Indices, *, train: bool
 ) -> tuple[Tensor, Tensor]:
     """Returns of pairs' first segments minus their second, and the weighted penalty of the output.
 
     Args:
         job: the fit.
         member: whose rewards.
-        store: where the segments are.
-        keys: first and second segment of each pair in turn.
+        material: where the segments are.
+        sides: positions of the first and second segment of each pair in turn.
         train: with crops and input noise.
     """
-    config = job.config
-    frames = store.frames(keys)
-    valid = crop(frames.valid, job.config.temporal_crop, job.rng) if train else frames.valid
-    if train and config.augmentations:
-        frames = frames.apart()  # each segment is changed in its own way
-    ensemble = job.ensemble
-    with ensemble.autocast():
-        seen, done = ensemble.prepare(frames.observations, frames.actions)
+    config, network = job.config, job.ensemble.networks[member]
+    with job.ensemble.autocast():
+        shown = material.batch(sides, apart=train and bool(config.augmentations))
+        valid, seen = shown.valid, shown.seen
         if train:
-            seen = job.noise(augment(seen, len(keys), config.augmentations, job.rng))
-        rewards, hidden = ensemble.networks[member].with_hidden(seen, done)
+            valid = crop(valid, config.temporal_crop, job.rng)
+            seen = job.noise(augment(seen, len(sides), config.augmentations, job.rng))
+        rewards, hidden = network.with_hidden(seen, shown.done)
     mask = torch.from_numpy(valid).to(rewards.device)
-    places = torch.from_numpy(frames.places).to(rewards.device)
-    paid = rewards[places] * mask  # (2 x pairs, L); missing steps are worth 0
+    places = torch.from_numpy(shown.places).to(rewards.device)
+    paid = rewards.take(places) * mask  # (2 x pairs, L); missing steps are worth 0
     count = mask.sum().clamp(min=1)
     penalty = config.output_penalty * paid.square().sum() / count
     if config.output_l1:
         penalty = penalty + config.output_l1 * paid.abs().sum() / count
-    adversary = ensemble.networks[member].adversary
-    if train and adversary is not None:
-        penalty = penalty + adversary(hidden, frames.times)
+    if train and network.adversary is not None:
+        penalty = penalty + network.adversary(hidden, shown.times)
     returns = paid.sum(1).view(-1, 2)
     return returns[:, 0] - returns[:, 1], penalty
 
 
-def _pseudo_loss(job: _Fit, unlabelled: UnlabelledPairs, member: int, pairs: int) -> Tensor:
+def _pseudo_loss(job: _Fit, unlabelled: Material, member: int, pairs: int) -> Tensor:
     """SURF: the member's own confident answers, asked again of crops."""
-    count = min(pairs * job.config.pseudo_label_ratio, len(unlabelled.pairs))
+    there = len(unlabelled) // 2
+    count = min(pairs * job.config.pseudo_label_ratio, there)
     if not count:
         return torch.zeros((), device=job.ensemble.device)
-    drawn = job.rng.choice(len(unlabelled.pairs), count, replace=False)
-    keys = unlabelled.pairs[drawn].reshape(-1).tolist()
+    drawn = job.rng.choice(there, count, replace=False)
+    sides = np.stack([2 * drawn, 2 * drawn + 1], axis=1).reshape(-1)
     network = job.ensemble.networks[member].eval()
     with torch.no_grad():
-        plain, _ = _differences(job, member, unlabelled.store, keys, train=False)
+        plain, _ = _differences(job, member, unlabelled, sides, train=False)
     network.train()
     threshold = job.config.pseudo_label_threshold or 1.0
     sure = torch.maximum(plain.sigmoid(), (-plain).sigmoid()) >= threshold
-    cropped, _ = _differences(job, member, unlabelled.store, keys, train=True)
+    cropped, _ = _differences(job, member, unlabelled, sides, train=True)
     floors = torch.full_like(cropped, max(job.config.error_floor, SMALLEST_FLOOR))
     losses = preference_loss(cropped, (plain > 0).to(cropped.dtype), floors)
     return (losses * sure).mean()
@@ -406,7 +430,7 @@ def _sample(job: _Fit) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
 
 def _observations(labels: LabelledPairs) -> NDArray[Any]:
     """Real steps of all segments that are vectors; images are scaled without statistics."""
-    first = labels.store[labels.keys[0]].observations
-    if first.ndim != 2:
-        return first[:0]
+    first = labels.store[labels.keys[0]]
+    if len(first.shape) != 2:
+        return first.observations[:0]
     return np.concatenate([labels.store[key].observations for key in labels.keys])

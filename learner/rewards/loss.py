@@ -34,8 +34,9 @@ def preference_loss(difference: Tensor, targets: Tensor, floor: Tensor) -> Tenso
     # The same as eta P + (1 - eta) (1 - P) with eta = 1 - floor / 2 (Crowd-BT, Chen et al. 2013).
     wrong = torch.log(floor / 2)
     right = torch.log1p(-floor / 2)
-    first = torch.logaddexp(right + logsigmoid(difference), wrong + logsigmoid(-difference))
-    second = torch.logaddexp(right + logsigmoid(-difference), wrong + logsigmoid(difference))
+    better, worse = logsigmoid(difference), logsigmoid(-difference)
+    first = torch.logaddexp(right + better, wrong + worse)
+    second = torch.logaddexp(right + worse, wrong + better)
     return -(targets * first + (1 - targets) * second)
 
 

@@ -168,10 +168,15 @@ def _after_convolution(channels: int, config: RewardConfig) -> list[nn.Module]:
     layers: list[nn.Module] = []
     if config.batch_norm:
         layers.append(nn.BatchNorm2d(channels, momentum=0.01))
-    layers.append(nn.LeakyReLU(_SLOPE))
+    layers.append(_activation())
     if config.dropout:
         layers.append(nn.Dropout2d(config.dropout))
     return layers
+
+
+def _activation() -> nn.LeakyReLU:
+    """In place: no layer before it needs its output to go backward, and memory is what it costs."""
+    return nn.LeakyReLU(_SLOPE, inplace=True)
 
 
 def _convolutions(channels: int, config: RewardConfig) -> nn.Sequential:
@@ -194,14 +199,14 @@ def _impala(channels: int, config: RewardConfig) -> nn.Sequential:
             _Residual(width, config),
         ]
         channels = width
-    return nn.Sequential(*layers, nn.LeakyReLU(_SLOPE))
+    return nn.Sequential(*layers, _activation())
 
 
 def _perceptron(width: int, hidden: tuple[int, ...], dropout: float) -> nn.Sequential:
     """Fully connected layers down to one output."""
     layers: list[nn.Module] = []
     for units in hidden:
-        layers += [nn.Linear(width, units), nn.LeakyReLU(_SLOPE)]
+        layers += [nn.Linear(width, units), _activation()]
         if dropout:
             layers.append(nn.Dropout(dropout))
         width = units

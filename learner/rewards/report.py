@@ -43,9 +43,16 @@ class Judged:
 
 @dataclass(frozen=True)
 class Trained:
-    """How long one member was trained: batches, and the passes over its bag that they make."""
+    """How long one member was trained.
+
+    Attributes:
+        batches: of them.
+        pairs: in all batches; one that is several times in the bag is evaluated once.
+        epochs: passes over its bag that they make.
+    """
 
     batches: int
+    pairs: int
     epochs: float
 
 
@@ -57,6 +64,7 @@ class FitReport:
         metrics: by the monitor's names; None where there was nothing to measure on.
         l2: (K,) weight of the L2 penalty each member ended with.
         batches: (K,) batches each member was trained on.
+        pairs: (K,) pairs that were evaluated in them.
         labels: labels used.
         predicted: (n,) for answers that some member never learned from, what those members expect:
             the probability that the first segment is preferred.
@@ -66,6 +74,7 @@ class FitReport:
     metrics: dict[str, float | None]
     l2: tuple[float, ...]
     batches: tuple[int, ...]
+    pairs: tuple[int, ...]
     labels: int
     predicted: NDArray[np.float64]
     answered: NDArray[np.float32]
@@ -103,7 +112,8 @@ def summarise(
     predicted = (1 - floors) * _chance(judged, judged.held, asked) + floors / 2
     answered = judged.targets[asked]
     batches = tuple(one.batches for one in trained)
-    return FitReport(metrics, tuple(l2), batches, labels, predicted, answered)
+    pairs = tuple(one.pairs for one in trained)
+    return FitReport(metrics, tuple(l2), batches, pairs, labels, predicted, answered)
 
 
 def _mean(losses: NDArray[np.float32], where: Mask) -> float | None:

@@ -167,3 +167,29 @@ def test_a_segment_named_twice_shows_its_frames_once() -> None:
     assert frames.observations[:, 0, 0, 0].tolist() == [2, 2, 0, 0]
     assert frames.places.tolist() == [[0, 1], [2, 3], [0, 1]]
     assert frames.valid.all()
+
+
+def test_images_beyond_a_limit_are_held_compressed_and_come_back_as_they_were() -> None:
+    frames = np.random.default_rng(0).integers(0, 4, (10, 4, 32, 32, 3), dtype=np.uint8)
+    size = frames[0].nbytes
+    store = SegmentStore(4, plain_bytes=3 * size)
+    for key, segment in enumerate(frames):
+        store.add(key, segment[: 2 + key % 3], np.zeros(2 + key % 3), "e")
+
+    assert store.nbytes < 3 * size + 7 * size / 2
+    assert store[9].steps == 2
+    assert (store[8].observations == frames[8]).all()
+    batch = store.batch([8, 0])
+    assert (batch.observations[0] == frames[8]).all()
+    assert batch.valid.tolist() == [[True] * 4, [True, True, False, False]]
+
+    store.keep([5, 6])  # the room of those that are gone is used again
+    store.add(10, frames[0], np.zeros(4), "e")
+    assert isinstance(store[6].kept, bytes)
+    assert not isinstance(store[10].kept, bytes)
+
+
+def test_vectors_are_never_compressed() -> None:
+    store = SegmentStore(4, plain_bytes=0)
+    store.add(0, np.zeros((4, 3), np.float32), np.zeros(4), "e")
+    assert store.nbytes == 4 * 3 * 4 + 4 * 8
