@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.measure import Figure, report
-from learner.agents.ppo import PPOAgent, choose_compute, make_agent
+from learner.agents.ppo import PPOAgent, make_agent
+from learner.agents.probe import choose_compute
 from learner.agents.rollouts import Rollout
 from learner.config import RunConfig, parse_config
 from learner.devices import Compute

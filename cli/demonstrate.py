@@ -10,10 +10,10 @@ from rich.console import Console
 
 from cli.play import kept_plays
 from cli.user import opened
-from learner.agents.ppo import agent_for_acting
+from learner.agents.acting import agent_for_acting
 from learner.checkpoints import Checkpoint
 from learner.config import RunConfig, load_config, parse_config
-from learner.demonstrations import demonstrate as play
+from learner.demonstrating import demonstrate as play
 from learner.demonstrations import read, refuse_used, write
 from learner.envs.registry import make
 from learner.minari import export_dataset, import_dataset

@@ -38,7 +38,7 @@ _FIXED = (
     "demonstrations",
 )
 
-FORMAT = 3
+FORMAT = 4
 """Raised when the content changes; a checkpoint of another format is refused."""
 
 
@@ -63,6 +63,7 @@ class Checkpoint:
         ensemble: the reward model with its optimisers and normalisation.
         environments: one snapshot per environment.
         reward_compute: device, precision and threads of the reward model.
+        demonstrations: digest of the files that the run was begun with; empty = none.
         asking: what was asked, and the generators of queries and teacher.
         fitting: state of the generator that fits draw from.
         elapsed: seconds of work so far, pauses left out.
@@ -79,6 +80,7 @@ class Checkpoint:
     ensemble: dict[str, Any]
     reward_compute: dict[str, Any]
     environments: list[bytes]
+    demonstrations: str
     asking: dict[str, Any]
     fitting: Mapping[str, Any]
     elapsed: float = 0.0

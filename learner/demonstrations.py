@@ -6,6 +6,7 @@ run clones them; among its first pairs they can be shown and preferred (Ibarz et
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -21,11 +22,9 @@ from learner.agents.rollouts import ANCHOR_EVERY
 from learner.config import EnvironmentConfig, RunConfig
 from learner.envs.protocol import Environments
 from learner.envs.registry import make
-from learner.evaluation.episodes import LONGEST, Acting
-from learner.evaluation.recording import record
 from learner.rankings.orders import Ranking, by_training_time, by_true_return
 from learner.rankings.snippets import SnippetConfig, draw_snippets
-from learner.seeds import generator, integer
+from learner.seeds import generator
 from learner.segments import Window, draw_windows, to_segment
 from learner.trajectories import Segment, Trajectory, TrajectoryError, digest
 
@@ -57,10 +56,21 @@ class _Played:
     first_step: int = 0
 
 
-class Demonstrations:
-    """All demonstrations of a run, in memory: a 64x64x3 image takes 12 kB per step."""
+class ChangedDemonstrations(DemonstrationError):
+    """Demonstrations that are not those a run was begun with; they can be put back."""
 
-    def __init__(self, played: Sequence[_Played], config: RunConfig) -> None:
+    resumable = True
+
+
+class Demonstrations:
+    """All demonstrations of a run, in memory: a 64x64x3 image takes 12 kB per step.
+
+    Attributes:
+        digest: of the files that they were read from.
+    """
+
+    def __init__(self, played: Sequence[_Played], config: RunConfig, digest: str) -> None:
+        self.digest = digest
         self._played = played
         self._config = config
         # Windows are drawn uniformly over all steps; a fragment may be too short to hold one.
@@ -70,6 +80,18 @@ class Demonstrations:
             len(one.ends) * bool(draw_windows(one, 1, self._segments, probe)) for one in played
         ]
         self._weights = np.array(steps, dtype=np.float64)
+
+    def refuse_changed(self, before: str) -> None:
+        """Refuse others than a run has begun with: its first pairs would not be the same.
+
+        Raises:
+            ChangedDemonstrations: their digest was another.
+        """
+        if self.digest != before:
+            raise ChangedDemonstrations(
+                f"the demonstrations in {self._config.demonstrations.path} have changed since the "
+                "run began; put them back as they were, or start a new run"
+            )
 
     def to_clone(self) -> list[Demonstration]:
         """What behaviour cloning sees of them."""
@@ -186,7 +208,7 @@ def load(config: RunConfig, environments: Environments) -> Demonstrations | None
             if config.demonstrations.initial_share and config.teacher.kind == "person":
                 _check_pictures(path, trajectory)
             played.append(one)
-    return Demonstrations(played, config)
+    return Demonstrations(played, config, _digest_of(folder))
 
 
 def read(folder: Path) -> Iterator[tuple[Path, Trajectory]]:
@@ -215,6 +237,14 @@ def read(folder: Path) -> Iterator[tuple[Path, Trajectory]]:
         yield path, trajectory
 
 
+def _digest_of(folder: Path) -> str:
+    """SHA-256 over the names and contents of its files, in the order of their names."""
+    whole = hashlib.sha256()
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        whole.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return whole.hexdigest()
+
+
 def write(folder: Path, trajectories: Sequence[Trajectory]) -> list[Path]:
     """Write demonstrations into a new or empty folder, one file each.
 
@@ -240,56 +270,6 @@ def refuse_used(folder: Path) -> None:
     """
     if any(folder.glob(f"*{SUFFIX}")):
         raise DemonstrationError(f"{folder} holds demonstrations already; name another folder")
-
-
-def demonstrate(
-    agent: Acting,
-    config: RunConfig,
-    episodes: int,
-    *,
-    policy_step: int,
-    pulse: Callable[[int], None] = lambda _: None,
-) -> list[Trajectory]:
-    """Let an agent play whole episodes on training levels.
-
-    Args:
-        agent: samples its actions, as in training.
-        config: of its run; equal configs play equal levels.
-        episodes: how many.
-        policy_step: environment steps that the agent has learned from.
-        pulse: told the number of every finished episode, from 1.
-    """
-    environments = _theatre(config)
-    rng = generator(config.seed, "demonstration actions")
-    played = []
-    with closing(environments):
-        environments.reset()
-        for number in range(episodes):
-            played.append(
-                record(
-                    agent,
-                    environments,
-                    config.environment,
-                    rng,
-                    longest=LONGEST,
-                    episode=f"demonstration-{policy_step}-{number}",
-                    policy_step=policy_step,
-                )
-            )
-            if not played[-1].ends[-1]:  # it would go on where this one was left
-                environments.reset()
-            pulse(number + 1)
-    return played
-
-
-def _theatre(config: RunConfig) -> Environments:
-    """One training environment; drawn as it plays only where it cannot be restored."""
-    seed = integer(config.seed, "demonstrations")
-    environments = make(config.environment, num_envs=1, seed=seed)
-    if environments.replayable:
-        return environments
-    environments.close()
-    return make(config.environment, num_envs=1, seed=seed, people_view=True)
 
 
 def _agreeing(path: Path, trajectory: Trajectory, wanted: EnvironmentConfig) -> EnvironmentConfig:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner.agents.payment import pay, pay_true
-from learner.agents.ppo import choose_compute, make_agent
+from learner.agents.ppo import make_agent
+from learner.agents.probe import choose_compute
 from learner.agents.rollouts import Rollout
 from learner.answers import Answers
 from learner.asking import Asking, Question, ranked_pairs, unlabelled_pairs
@@ -137,6 +138,11 @@ class TrainingLoop:
             self._resume(checkpoint)
         # Of use before the first rollout and in the first pairs, so not held for longer.
         self.demonstrations = None if self.version else load(config, self.environments)
+        self._begun_with = self.demonstrations.digest if self.demonstrations else ""
+        if checkpoint:
+            self._begun_with = checkpoint.demonstrations
+            if self.demonstrations:
+                self.demonstrations.refuse_changed(self._begun_with)
         self.events = EventFile(records.folder / "tensorboard", self.steps)
 
     def run(self) -> Outcome:
@@ -505,6 +511,7 @@ class TrainingLoop:
             environments=[
                 self.environments.save(index) for index in range(self.environments.num_envs)
             ],
+            demonstrations=self._begun_with,
             asking=self.asking.state_dict(),
             fitting=self.fitting.bit_generator.state,
             elapsed=self._worked(),

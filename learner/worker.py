@@ -111,25 +111,26 @@ def train(
         return None
     except LearnerError as error:
         # Somebody can mend it and press resume; nothing stored is overwritten meanwhile.
-        with suppress(LeaseLost):
-            records.set_state(RunState.PAUSED if error.resumable else RunState.FAILED, str(error))
+        _leave(records, RunState.PAUSED if error.resumable else RunState.FAILED, str(error))
         raise
     except RecordsError as error:
         # A full disk, say; if even this cannot be stored, the lease runs out by itself.
-        with suppress(LeaseLost):
-            records.set_state(RunState.PAUSED, str(error))
+        _leave(records, RunState.PAUSED, str(error))
         raise
     except Exception as error:
         # The boundary of the learner's process: recorded for people, then raised for the log.
         last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{os.path.basename(last.filename)}:{last.lineno}"
-        with suppress(LeaseLost):
-            records.set_state(
-                RunState.FAILED, f"{type(error).__name__} at {place}; the worker's log says more"
-            )
+        place = f"{type(error).__name__} at {os.path.basename(last.filename)}:{last.lineno}"
+        _leave(records, RunState.FAILED, f"{place}; the worker's log says more")
         raise
     finally:
         records.release(interrupted)
+
+
+def _leave(records: RunRecords, state: RunState, reason: str) -> None:
+    """Say why the run rests, unless it is another worker's by now."""
+    with suppress(LeaseLost):
+        records.set_state(state, reason)
 
 
 class Heartbeat:

@@ -109,18 +109,15 @@ def clone(
         Diverged: the loss is not finite.
     """
     _check(agent, demonstrations)
-    order = rng.permutation(len(demonstrations))
-    held = round(HOLDOUT * len(order)) or int(len(order) > 1)
-    train = _Steps(agent, [demonstrations[i] for i in order[held:]])
-    heldout = _Steps(agent, [demonstrations[i] for i in order[:held]]) if held else None
+    train, heldout = _split(agent, demonstrations, rng)
     features = agent.policy.features_extractor
     if isinstance(features, VectorFeatures):
         features.update(train.observations)
     learned = [p for name, p in agent.policy.named_parameters() if name != "log_std"]
     optimizer = torch.optim.Adam(learned, lr=learning_rate)
-    best, best_loss, waited, epoch = None, np.inf, 0, 0
+    best, epoch = _Best(agent), 0
     with agent.compute.active():
-        while epoch < epochs and waited < PATIENCE:
+        while epoch < epochs and best.waited < PATIENCE:
             epoch += 1
             chosen = torch.from_numpy(rng.permutation(len(train))).to(train.actions.device)
             for start in range(0, len(chosen), batch_size):
@@ -128,14 +125,41 @@ def clone(
                 batch = chosen[start : start + batch_size]
                 _learn(optimizer, *train.log_probs_and_entropies(batch), ent_coef)
             if heldout is not None:
-                loss = heldout.loss(batch_size)
-                waited += 1
-                if loss < best_loss:
-                    best, best_loss, waited = copy.deepcopy(agent.policy.state_dict()), loss, 0
-        if best is not None:
-            agent.policy.load_state_dict(best)
+                best.compare(heldout.loss(batch_size))
+        best.restore()
         metrics = {"cloning/loss_train": train.loss(batch_size), "cloning/epochs": float(epoch)}
-    return metrics if heldout is None else metrics | {"cloning/loss_heldout": best_loss}
+    return metrics if heldout is None else metrics | {"cloning/loss_heldout": best.loss}
+
+
+class _Best:
+    """The weights with the least held-out loss so far, and for how many epochs they have been."""
+
+    def __init__(self, agent: PPOAgent) -> None:
+        self._policy = agent.policy
+        self._weights: dict[str, Any] | None = None
+        self.loss, self.waited = float("inf"), 0
+
+    def compare(self, loss: float) -> None:
+        """Keep the present weights if they are the best."""
+        self.waited += 1
+        if loss < self.loss:
+            self._weights = copy.deepcopy(self._policy.state_dict())
+            self.loss, self.waited = loss, 0
+
+    def restore(self) -> None:
+        """Go back to the best, if any were compared."""
+        if self._weights is not None:
+            self._policy.load_state_dict(self._weights)
+
+
+def _split(
+    agent: PPOAgent, demonstrations: Sequence[Demonstration], rng: np.random.Generator
+) -> tuple[_Steps, _Steps | None]:
+    """What is learned from, and whole demonstrations that only measure; a single one is learned."""
+    order = rng.permutation(len(demonstrations))
+    held = round(HOLDOUT * len(order)) or int(len(order) > 1)
+    train = _Steps(agent, [demonstrations[i] for i in order[held:]])
+    return train, _Steps(agent, [demonstrations[i] for i in order[:held]]) if held else None
 
 
 def _learn(

@@ -13,7 +13,6 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,16 +32,15 @@ from learner.agents.losses import (
 )
 from learner.agents.payment import RewardScale
 from learner.agents.policies import forward, log_prob_and_entropy, make_policy, sample
+from learner.agents.probe import choose_compute
 from learner.agents.rollouts import Decision, Rollout, advantages, allocate, fill
-from learner.choices import choose
 from learner.config import AgentConfig, RunConfig
-from learner.devices import Compute, Step, keep_large_blocks, to_act
+from learner.devices import Compute, keep_large_blocks
 from learner.envs.protocol import Environments
 from learner.errors import Diverged, LearnerError
 from learner.seeds import generator, integer
 
 _WINDOW = 100  # episodes in the reported means, as in SB3
-_PROBE_BATCH = 128
 _PART = 512  # steps; activations of 2,048 images in the small IMPALA take 1.2 GiB
 _TIMES = ("steps", "learned_steps", "env_steps", "updates")
 
@@ -402,41 +400,3 @@ def make_agent(config: RunConfig, env: Environments, compute: Compute | None = N
     if compute is None:
         compute = choose_compute(config, env)
     return PPOAgent(config, env, compute)
-
-
-def agent_for_acting(config: RunConfig, env: Environments, state: Mapping[str, Any]) -> PPOAgent:
-    """A saved agent that only acts: on whatever device is here, in any number of environments.
-
-    Args:
-        config: the run that it learned in.
-        env: where it is to act.
-        state: of `PPOAgent.state_dict`.
-
-    Raises:
-        AgentStateError: made with another network.
-    """
-    agent = make_agent(config, env, to_act(Compute(**state["compute"])))
-    agent.load_policy(state)
-    return agent
-
-
-def choose_compute(config: RunConfig, env: Environments, folder: Path | None = None) -> Compute:
-    """How the configured policy learns fastest on this machine, as kept in a folder if given."""
-    shape = env.observation_space.shape or ()
-
-    def make_step(compute: Compute) -> Step:
-        policy = make_policy(
-            env.observation_space, env.action_space, config.agent, seed=0, device=compute.device
-        )
-        observations = torch.zeros((_PROBE_BATCH, *shape), dtype=torch.uint8, device=compute.device)
-
-        def step() -> None:
-            outputs, values = forward(policy, observations, precision=compute.precision)
-            (outputs.sum() + values.sum()).backward()  # type: ignore[no-untyped-call]
-
-        return step
-
-    images = config.agent.network != "mlp"
-    layers = "" if images else f" {config.agent.hidden}"
-    network = f"policy {config.agent.network}{layers} on {shape}"
-    return choose(config, network, make_step, images=images, folder=folder)

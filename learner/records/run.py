@@ -102,15 +102,9 @@ class RunRecords(Rendering, Watching):
         version = iteration.version
         weights = self._artifacts.put(version.content) if version else None
         segments = {id(one): one for query in iteration.queries for one in (query.a, query.b)}
-        recipes = {
-            key: self._artifacts.put(segment.trajectory.to_bytes())
-            for key, segment in segments.items()
-        }
-        ranked = {
-            id(one): self._artifacts.put(one.to_bytes())
-            for tied in (iteration.ranking.places if iteration.ranking else ())
-            for one in tied
-        }
+        recipes = {key: self._put(segment.trajectory) for key, segment in segments.items()}
+        places = iteration.ranking.places if iteration.ranking else ()
+        ranked = {id(one): self._put(one) for tied in places for one in tied}
         with self._database.write() as s:
             self._require_lease(s)
             rows = {
@@ -128,27 +122,35 @@ class RunRecords(Rendering, Watching):
             metrics.add_metrics(
                 s, run_id=self.run_id, step=iteration.steps, values=iteration.metrics, now=now()
             )
-            _, stale = versions.add_checkpoint(
-                s,
-                run_id=self.run_id,
-                iteration=iteration.number,
-                steps=iteration.steps,
-                artifact=checkpoint,
-                kept=iteration.keep,
-                now=now(),
-            )
+            stale = self._add_checkpoint(s, iteration, checkpoint)
             changes.taken_up(s, ids=iteration.changes, iteration=iteration.number, now=now())
-            runs.update_progress(
-                s,
-                run_id=self.run_id,
-                iteration=iteration.number,
-                steps=iteration.steps,
-                steps_per_second=iteration.steps_per_second,
-            )
         # After the commit: a kill here leaves files that no row names, never the reverse.
         for name in stale:
             self._artifacts.delete(name)
         return asked
+
+    def _put(self, recipe: Trajectory) -> str:
+        return self._artifacts.put(recipe.to_bytes())
+
+    def _add_checkpoint(self, s: Any, iteration: Iteration, artifact: str) -> list[str]:
+        """The checkpoint and how far the run is; artifacts of checkpoints that are not kept."""
+        _, stale = versions.add_checkpoint(
+            s,
+            run_id=self.run_id,
+            iteration=iteration.number,
+            steps=iteration.steps,
+            artifact=artifact,
+            kept=iteration.keep,
+            now=now(),
+        )
+        runs.update_progress(
+            s,
+            run_id=self.run_id,
+            iteration=iteration.number,
+            steps=iteration.steps,
+            steps_per_second=iteration.steps_per_second,
+        )
+        return stale
 
     def _add_version(
         self, s: Any, iteration: Iteration, version: NewVersion, artifact: str
@@ -206,8 +208,8 @@ class RunRecords(Rendering, Watching):
         Raises:
             LeaseLost: another worker has taken the run over; nothing is stored.
         """
-        artifact = self._artifacts.put(showing.to_bytes())
-        recipes = [self._artifacts.put(one.to_bytes()) for one in performances]
+        artifact = self._put(showing)
+        recipes = [self._put(one) for one in performances]
         with self._database.write() as s:
             self._require_lease(s)
             row = versions.latest_checkpoint(s, run_id=self.run_id)

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from learner.agents.ppo import PPOAgent, agent_for_acting, choose_compute, make_agent
+from learner.agents.acting import agent_for_acting
+from learner.agents.ppo import PPOAgent, make_agent
+from learner.agents.probe import choose_compute
 from learner.agents.rollouts import Rollout
 from learner.config import RunConfig
 from learner.devices import Compute, require

@@ -8,7 +8,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from learner.agents.ppo import PPOAgent, agent_for_acting
+from learner.agents.acting import agent_for_acting
+from learner.agents.ppo import PPOAgent
 from learner.checkpoints import Checkpoint
 from learner.config import RunConfig
 from learner.envs.protocol import Environments

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from learner.agents.ppo import PPOAgent, choose_compute, make_agent
+from learner.agents.ppo import PPOAgent, make_agent
+from learner.agents.probe import choose_compute
 from learner.config import RunConfig
 from learner.devices import Compute, require
 from learner.envs.registry import make

@@ -11,8 +11,9 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from learner.agents.acting import agent_for_acting
 from learner.agents.cloning import Demonstration, clone
-from learner.agents.ppo import PPOAgent, agent_for_acting
+from learner.agents.ppo import PPOAgent
 from learner.config import RunConfig
 from learner.envs.protocol import Environments
 from learner.evaluation.episodes import Acting

@@ -13,7 +13,8 @@ import yaml
 
 from cli.main import main
 from learner.config import parse_config
-from learner.demonstrations import demonstrate, write
+from learner.demonstrating import demonstrate
+from learner.demonstrations import write
 from learner.records import Workplace
 from learner.replay import verify
 from learner.rewards.packing import unpack

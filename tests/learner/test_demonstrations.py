@@ -19,7 +19,8 @@ from sqlalchemy import select
 from learner.agents.cloning import DemonstrationError
 from learner.config import ConfigError, RunConfig, parse_config
 from learner.control import Control, Stopped
-from learner.demonstrations import demonstrate, load, read, write
+from learner.demonstrating import demonstrate
+from learner.demonstrations import ChangedDemonstrations, load, read, write
 from learner.envs.registry import make
 from learner.loop import TrainingLoop
 from learner.records import RunRecords, Workplace
@@ -435,6 +436,29 @@ def test_a_run_left_anywhere_ends_as_an_unbroken_one(
     TrainingLoop(records, Control()).run()
     assert pairs(broken) == pairs(unbroken)
     assert figures(broken) == figures(unbroken)
+
+
+def test_a_run_goes_on_only_with_the_demonstrations_it_was_begun_with(
+    workplace: Workplace, cartpole: Build, folder: Path
+) -> None:
+    """Before the first fit they are read again; other ones would give other pairs unnoticed."""
+    config = cartpole(
+        teacher={"kind": "person"},
+        demonstrations={"initial_share": 0.5},
+        queries={"min_preferences": 4},
+    )
+    records = start(workplace, config)
+    loop = TrainingLoop(records, Control())
+    loop.iterate()
+    loop.environments.close()
+    (first, *_) = sorted(folder.glob("*.npz"))
+    kept = first.read_bytes()
+    first.unlink()
+    with pytest.raises(ChangedDemonstrations, match="have changed since the run began") as raised:
+        TrainingLoop(records, Control())
+    assert raised.value.resumable
+    first.write_bytes(kept)
+    TrainingLoop(records, Control()).environments.close()
 
 
 def leaving(pulses: int) -> Control:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from learner.agents.cloning import DemonstrationError
 from learner.config import EnvironmentConfig, parse_config
-from learner.demonstrations import demonstrate, load, write
+from learner.demonstrating import demonstrate
+from learner.demonstrations import load, write
 from learner.envs.registry import make
 from learner.minari import export_dataset, import_dataset
 

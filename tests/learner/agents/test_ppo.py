@@ -11,7 +11,8 @@ from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from learner.agents.ppo import AgentStateError, PPOAgent, agent_for_acting, make_agent
+from learner.agents.acting import agent_for_acting
+from learner.agents.ppo import AgentStateError, PPOAgent, make_agent
 from learner.config import RunConfig, parse_config
 from learner.devices import Compute
 from learner.envs.registry import make
