@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from sqlalchemy import select
 
 from learner.config import parse_config
 from learner.records import Settings, Workplace
 from server.database import migrate
+from server.models import Metric, Preference, Query, Segment, Trajectory
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -71,3 +73,30 @@ def make_workplace(tmp_path: Path) -> Iterator[Callable[[str], Workplace]]:
 def workplace(make_workplace: Callable[[str], Workplace]) -> Workplace:
     """One workplace."""
     return make_workplace("workplace")
+
+
+@pytest.fixture
+def stored() -> Callable[[Workplace], dict[str, list[Any]]]:
+    """Tells what a run left in the database, without times."""
+
+    def read(workplace: Workplace) -> dict[str, list[Any]]:
+        with workplace.database.read() as session:
+            pairs = session.execute(
+                select(Preference.answer, Query.iteration, Query.selection, Segment.start)
+                .join(Query, Query.id == Preference.query_id)
+                .join(Segment, Segment.id == Query.segment_a_id)
+                .order_by(Preference.id)
+            )
+            recipes = session.scalars(select(Trajectory.artifact).order_by(Trajectory.id))
+            metrics = session.execute(
+                select(Metric.name, Metric.step, Metric.value)
+                .where(Metric.name.not_like("time/%"), Metric.name.not_like("system/%"))
+                .order_by(Metric.name, Metric.step)
+            )
+            return {
+                "preferences": [tuple(row) for row in pairs],
+                "recipes": list(recipes),
+                "metrics": [tuple(row) for row in metrics],
+            }
+
+    return read

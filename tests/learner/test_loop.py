@@ -20,10 +20,11 @@ from learner.control import Control, Stopped
 from learner.devices import Compute
 from learner.loop import Outcome, Progress, TrainingLoop
 from learner.records import RunRecords, Workplace
-from server.models import Metric, Preference, Query, RewardModel, Segment, Trajectory
+from server.models import RewardModel, Segment
 from server.store import assignments, corrections, people
 
 Build = Callable[..., dict[str, Any]]
+Stored = Callable[[Workplace], dict[str, list[Any]]]
 
 
 def start(workplace: Workplace, config: dict[str, Any]) -> RunRecords:
@@ -37,30 +38,8 @@ def finish(records: RunRecords) -> Outcome:
     return TrainingLoop(records, Control()).run()
 
 
-def stored(workplace: Workplace) -> dict[str, list[Any]]:
-    """What a run left in the database, without times."""
-    with workplace.database.read() as session:
-        pairs = session.execute(
-            select(Preference.answer, Query.iteration, Query.selection, Segment.start)
-            .join(Query, Query.id == Preference.query_id)
-            .join(Segment, Segment.id == Query.segment_a_id)
-            .order_by(Preference.id)
-        )
-        recipes = session.scalars(select(Trajectory.artifact).order_by(Trajectory.id))
-        metrics = session.execute(
-            select(Metric.name, Metric.step, Metric.value)
-            .where(Metric.name.not_like("time/%"), Metric.name.not_like("system/%"))
-            .order_by(Metric.name, Metric.step)
-        )
-        return {
-            "preferences": [tuple(row) for row in pairs],
-            "recipes": list(recipes),
-            "metrics": [tuple(row) for row in metrics],
-        }
-
-
 def test_the_same_seed_gives_the_same_preferences_and_metrics(
-    make_workplace: Callable[[str], Workplace], tiny: Build
+    make_workplace: Callable[[str], Workplace], tiny: Build, stored: Stored
 ) -> None:
     workplaces = [make_workplace("one"), make_workplace("two")]
     for workplace in workplaces:
@@ -110,7 +89,7 @@ def test_a_run_goes_on_with_the_threads_and_precision_it_was_begun_with(
 
 
 def test_another_seed_gives_other_pairs(
-    make_workplace: Callable[[str], Workplace], tiny: Build
+    make_workplace: Callable[[str], Workplace], tiny: Build, stored: Stored
 ) -> None:
     one, two = make_workplace("one"), make_workplace("two")
     finish(start(one, tiny()))
@@ -133,7 +112,7 @@ class LeftAt(Control):
 
 
 def test_a_run_left_in_mid_iteration_ends_as_an_unbroken_one(
-    make_workplace: Callable[[str], Workplace], tiny: Build
+    make_workplace: Callable[[str], Workplace], tiny: Build, stored: Stored
 ) -> None:
     """Left before the first fit, and after one, two and three of them."""
     unbroken, broken = make_workplace("unbroken"), make_workplace("broken")
@@ -157,28 +136,6 @@ VECTORS: dict[str, Any] = {
     "segments": {"at_episode_end": "pad"},
     "reward": {"network": "mlp"},
 }
-
-
-def test_a_run_left_at_20_random_points_ends_as_an_unbroken_one(
-    make_workplace: Callable[[str], Workplace], tiny: Build
-) -> None:
-    unbroken, broken = make_workplace("unbroken"), make_workplace("broken")
-    config = tiny(**VECTORS)
-    finish(start(unbroken, config))
-    records, points = start(broken, config), np.random.default_rng(0)
-    for _ in range(20):
-        control, left = Control(), int(points.integers(1, 70))
-
-        def pulse(control: Control = control, moments: Any = iter(range(left))) -> None:  # noqa: B008
-            if next(moments, None) is None:
-                control.stop("test")
-            Control.pulse(control)
-
-        control.pulse = pulse  # type: ignore[method-assign]
-        with pytest.raises(Stopped):
-            TrainingLoop(records, control).run()
-    finish(records)
-    assert stored(broken) == stored(unbroken)
 
 
 def test_the_step_budget_is_kept_and_every_step_counted(workplace: Workplace, tiny: Build) -> None:
@@ -316,7 +273,7 @@ def test_every_step_is_paid_for_the_frame_before_its_action(
 
 
 def test_the_baseline_learns_from_the_true_reward_and_asks_nothing(
-    workplace: Workplace, tiny: Build
+    workplace: Workplace, tiny: Build, stored: Stored
 ) -> None:
     outcome = finish(start(workplace, tiny(agent={"reward": "true"})))
     assert outcome.labels == 0
