@@ -75,7 +75,8 @@ def measure(preferences: int, buffer: str) -> float:
     from learner.rewards.fitting import fit
 
     kept = {"buffer": None} if buffer == _ALL else {}
-    config = parse_config({"reward": {"max_batches": 5, **kept}})
+    # Fewer passes and batches than by default take less time and as much memory.
+    config = parse_config({"agent": {"n_epochs": 1}, "reward": {"max_batches": 5, **kept}})
     environments = make(config.environment, num_envs=config.environment.num_envs, seed=0)
     environments.reset()
     agent = make_agent(config, environments)

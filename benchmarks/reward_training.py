@@ -4,13 +4,20 @@
 
 Three Christiano members on labelled pairs of 25 steps of 64x64x3, with input noise and dropout.
 The loop is how the public implementations train: one member and one pair at a time, float32,
-noise drawn for each pixel, gradients added up over the batch. Ours is a whole fit, with its
-looks at the held-out labels, normalisation and metrics. Both take turns in one process.
+noise drawn for each pixel, gradients added up over the batch, on as many threads as are fastest
+for it. Ours is a whole fit, with its looks at the held-out labels, normalisation and metrics, on
+threads and in a precision chosen as a run chooses them. Both take turns in one process, without
+bootstrap, so that every pair of a batch is one that is evaluated.
+
+A pair costs 0.35 GFLOP: 50 frames of 1.49 million multiplications forward, the same again for the
+weights' gradient, and 0.55 million for that of the inputs. What share of the machine's fastest
+matrix products that is says what batching can bring at most.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from typing import Any
@@ -21,16 +28,22 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.measure import Figure, report
-from learner.config import RewardConfig
-from learner.devices import Compute, find_device, keep_large_blocks, seconds_per_step
+from learner.config import RewardConfig, RunConfig
+from learner.devices import Compute, keep_large_blocks, seconds_per_step
 from learner.preferences import LabelledPairs, PreferenceRow, SegmentStore, labelled_pairs
 from learner.rewards.ensemble import Precision, RewardEnsemble
 from learner.rewards.fitting import fit
 from learner.rewards.loss import preference_loss
+from learner.rewards.probe import choose_compute
 
 BAR = 8.0
 LENGTH = 25
 LOSS_TOLERANCE = 1e-4
+STEPS = 100  # of Adam, after which losses are compared
+# Multiplications and additions of a pair: forward, gradient of the weights, and of the inputs of
+# all layers but the first.
+FLOP_PER_PAIR = 2 * 2 * LENGTH * (2 * 1_486_592 + 545_792)
+MATRIX = 1024
 IMAGES: gym.Space[Any] = gym.spaces.Box(0, 255, (64, 64, 3), np.uint8)
 
 
@@ -90,62 +103,84 @@ def train_in_a_loop(
     return len(ensemble.networks) * sum(len(batch) for batch in batches)
 
 
-def probe(config: RewardConfig) -> Compute:
-    """The fastest way found to train one member here, as a run would choose it."""
-    device = find_device("auto")
-    choices = [Compute(device, "float32", 1), Compute(device, "bfloat16", 1)]
-    choices += [Compute(device, choice.precision, torch.get_num_threads()) for choice in choices]
-    labels = synthetic_labels(16)
-    small = config.model_copy(update={"initial_max_batches": 1, "members": 1})
-
-    def seconds(compute: Compute) -> float:
-        def step() -> None:
-            fit(make_ensemble(small, compute), labels, small, np.random.default_rng(0))
-
-        return seconds_per_step(compute, step)
-
-    return min(choices, key=seconds)
-
-
 def ours_per_second(labels: LabelledPairs, config: RewardConfig, compute: Compute) -> float:
     """Pairs trained on per second of a whole fit."""
     ensemble = make_ensemble(config, compute)
     started = time.perf_counter()
     with compute.active():
         result = fit(ensemble, labels, config, np.random.default_rng(0))
-    return sum(result.batches) * config.batch_size / (time.perf_counter() - started)
+    return sum(result.pairs) / (time.perf_counter() - started)
+
+
+def fastest_threads(labels: LabelledPairs, config: RewardConfig, device: str) -> int:
+    """One thread or all, whichever trains the loop faster."""
+    alone = config.model_copy(update={"members": 1})
+
+    def seconds(threads: int) -> float:
+        compute = Compute(device, "float32", threads)
+        ensemble = make_ensemble(alone, compute)
+        return seconds_per_step(compute, lambda: train_in_a_loop(ensemble, labels, [np.arange(4)]))
+
+    return min({1, os.cpu_count() or 1}, key=seconds)
+
+
+def flops(compute: Compute) -> float:
+    """Multiplications and additions per second in products of large matrices."""
+    kind = torch.bfloat16 if compute.precision == "bfloat16" else torch.float32
+    matrix = torch.rand(MATRIX, MATRIX, device=compute.device, dtype=kind)
+    return 2 * MATRIX**3 / seconds_per_step(compute, lambda: matrix @ matrix)
 
 
 def loop_per_second(
     labels: LabelledPairs, config: RewardConfig, compute: Compute, batches: int
 ) -> float:
-    """Pairs trained on per second, pair by pair, in float32 with as many threads."""
-    plain = Compute(compute.device, "float32", compute.threads)
-    ensemble = make_ensemble(config, plain)
+    """Pairs trained on per second, pair by pair."""
+    ensemble = make_ensemble(config, compute)
     order = np.random.default_rng(0).permutation(len(labels))
     parts = [order[k * config.batch_size :][: config.batch_size] for k in range(batches)]
     started = time.perf_counter()
-    with plain.active():
+    with compute.active():
         pairs = train_in_a_loop(ensemble, labels, parts)
     return pairs / (time.perf_counter() - started)
 
 
-def loss_gap() -> float:
-    """Largest difference in loss between the two after equal training in float32.
+def gradient_gap() -> float:
+    """Largest difference between the gradients of one batch, relative to the largest gradient.
 
-    Whole-batch steps without noise, dropout, bootstrap and hold-out, from equal weights.
+    Whole batches in float32, without noise, dropout, bootstrap and hold-out, from equal weights.
+    Ours are read from Adam, whose running mean holds a tenth of the gradient after one step.
     """
+    _, (ours, loop) = _equal_fits(batches=1)
+    gaps: list[float] = []
+    for mine, other in zip(ours.networks, loop.networks, strict=True):
+        state = ours.optimisers[len(gaps)].state
+        found = [state[p]["exp_avg"] / 0.1 for p in mine.parameters()]
+        wanted = [p.grad for p in other.parameters() if p.grad is not None]
+        most = max(float(one.abs().max()) for one in wanted)
+        gap = [float((a - b).abs().max()) for a, b in zip(found, wanted, strict=True)]
+        gaps.append(max(gap) / most)
+    return max(gaps)
+
+
+def loss_gap(batches: int) -> float:
+    """Largest difference in a pair's loss after equal training, nats."""
+    labels, pair = _equal_fits(batches)
+    losses = [_losses(ensemble, labels) for ensemble in pair]
+    return float(np.abs(losses[0] - losses[1]).max())
+
+
+def _equal_fits(batches: int) -> tuple[LabelledPairs, tuple[RewardEnsemble, RewardEnsemble]]:
+    """Both trained on the same whole batches, from equal weights."""
     labels = synthetic_labels(16, seed=1)
     config = RewardConfig(
         bootstrap=False, holdout=1e-6, dropout=0, input_noise=0, l2=0, adaptive_l2=False,
-        batch_size=16, initial_epochs=5,
+        batch_size=16, initial_epochs=batches,
     )  # fmt: skip
     compute = Compute("cpu", "float32", torch.get_num_threads())
     ours, loop = make_ensemble(config, compute), make_ensemble(config, compute)
     fit(ours, labels, config, np.random.default_rng(0))
-    train_in_a_loop(loop, labels, [np.arange(16)] * 5)
-    losses = [_losses(ensemble, labels) for ensemble in (ours, loop)]
-    return float(np.abs(losses[0] - losses[1]).max())
+    train_in_a_loop(loop, labels, [np.arange(16)] * batches)
+    return labels, (ours, loop)
 
 
 def _losses(ensemble: RewardEnsemble, labels: LabelledPairs) -> NDArray[np.float32]:
@@ -169,31 +204,41 @@ def main() -> int:
     pairs, repeats, epochs = options.pairs, options.repeats, 1
     if options.quick:  # as many batches for each label, so that fixed costs weigh the same
         pairs, repeats, epochs = 128, 2, 4
-    config = RewardConfig(initial_epochs=epochs, initial_max_batches=10_000)
+    config = RewardConfig(bootstrap=False, initial_epochs=epochs, initial_max_batches=10_000)
     keep_large_blocks()  # as every run on images does; the loop gains by it too
-    compute = probe(config)
-    print(f"ours: {compute.precision} on {compute.device}, {compute.threads} threads")
+    compute = choose_compute(RunConfig(reward=config), IMAGES, gym.spaces.Discrete(15))
     labels = synthetic_labels(pairs)
+    threads = fastest_threads(labels, config, compute.device)
+    print(f"ours: {compute}; loop: float32, {threads} threads")
+    plain = Compute(compute.device, "float32", threads)
     noiseless = config.model_copy(update={"input_noise": 0.0})
     measured = np.array(
         [
             (
                 ours_per_second(labels, config, compute),
-                loop_per_second(labels, config, compute, batches=2),
-                loop_per_second(labels, noiseless, compute, batches=2),
+                loop_per_second(labels, config, plain, batches=2),
+                loop_per_second(labels, noiseless, plain, batches=2),
+                flops(compute) / FLOP_PER_PAIR,
             )
             for _ in range(repeats)
         ]
     )
-    ours, loop, quiet = measured.T
+    ours, loop, quiet, most = measured.T
+    steps = 20 if options.quick else STEPS
     figures = [
         _figure("ours", ours, "pairs/s"),
         _figure("loop over members and pairs", loop, "pairs/s"),
         _figure("the same loop without input noise", quiet, "pairs/s"),
         _figure("ours / loop", ours / loop, "x", at_least=BAR),
         _figure("ours / loop without input noise", ours / quiet, "x"),
-        Figure("largest gap in loss", loss_gap(), "nats", at_most=LOSS_TOLERANCE),
-    ]
+        _figure("matrix products alone, at their fastest", most, "pairs/s"),
+        _figure("these / loop: more cannot be had", most / loop, "x"),
+        Figure("largest gap of a gradient, of the largest", gradient_gap(), at_most=LOSS_TOLERANCE),
+        Figure(
+            f"largest gap in loss after {steps} steps", loss_gap(steps), "nats",
+            at_most=LOSS_TOLERANCE,
+        ),
+    ]  # fmt: skip
     return report("reward_training", figures)
 
 

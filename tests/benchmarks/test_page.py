@@ -1,0 +1,33 @@
+"""The page of results says what was printed, and what was short."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.measure import Figure, report
+from benchmarks.page import write
+
+
+def test_figures_with_a_bar_are_on_the_page_and_short_ones_are_marked(
+    tmp_path: Path, capsys
+) -> None:
+    report(
+        "memory",
+        [
+            Figure("peak", 3.25, "GiB", at_most=4),
+            Figure("ratio", 2.5, "x", 0.25, at_least=8),
+            Figure("without a bar", 1.0),
+        ],
+    )
+    log, silent = tmp_path / "memory.log", tmp_path / "silent.log"
+    log.write_text("what came before\n" + capsys.readouterr().out)
+    silent.write_text("ended early\n")
+    page = tmp_path / "page.md"
+    assert write([log], page) == 0
+    lines = [line for line in page.read_text().splitlines() if line.startswith("| memory")]
+    assert [line.split(" | ")[3:6] for line in lines] == [
+        ["peak", "3.25 GiB", "≤ 4"],
+        ["ratio", "**2.5 ± 0.25 x**", "≥ 8"],
+    ]
+    assert write([log, silent], page) == 1
+    assert f"{silent} holds no figures" in capsys.readouterr().err
