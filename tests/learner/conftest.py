@@ -77,12 +77,15 @@ def workplace(make_workplace: Callable[[str], Workplace]) -> Workplace:
 
 @pytest.fixture
 def stored() -> Callable[[Workplace], dict[str, list[Any]]]:
-    """Tells what a run left in the database, without times."""
+    """Tells what a run left in the database, without times; of answers last what they were for."""
 
     def read(workplace: Workplace) -> dict[str, list[Any]]:
         with workplace.database.read() as session:
             pairs = session.execute(
-                select(Preference.answer, Query.iteration, Query.selection, Segment.start)
+                select(
+                    *(Preference.answer, Query.iteration, Query.selection, Segment.start),
+                    Preference.purpose,
+                )
                 .join(Query, Query.id == Preference.query_id)
                 .join(Segment, Segment.id == Query.segment_a_id)
                 .order_by(Preference.id)
