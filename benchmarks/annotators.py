@@ -67,6 +67,8 @@ from server.store import accounts
 
 CONFIG = Path(__file__).parent.parent / "experiments" / "coinrun.yaml"
 FIRST_PAIRS = 16
+FEWEST_CLIPS = 16
+"""To begin with: the first pairs come rollout by rollout."""
 PATIENCE = 400.0
 """Seconds until the first clips must be there."""
 READY = 2
@@ -159,12 +161,12 @@ class Feeder:
         self._segments: Sequence[int] = ()
 
     def await_clips(self) -> None:
-        """Return when the first pairs are rendered; make the gold ones of their clips."""
+        """Return when there are clips; make the gold pairs of them."""
         rendered = select(Segment.id).where(
             Segment.run_id == self._run_id, Segment.clip.is_not(None)
         )
         until = time.monotonic() + PATIENCE
-        while len(self._segments) < 2 * FIRST_PAIRS:
+        while len(self._segments) < FEWEST_CLIPS:
             assert time.monotonic() < until, f"the learner made no clips within {PATIENCE:.0f} s"
             time.sleep(0.5)
             with self._database.read() as s:
