@@ -133,6 +133,20 @@ def evaluate(
 
 
 @app.command()
+def report(
+    names: Annotated[list[str], typer.Argument(help="as on their pages", metavar="RUN...")],
+    out: Annotated[Path, typer.Option(help="folder")] = Path("report"),
+    metric: Annotated[str, typer.Option(help="what runs are compared by")] = (
+        "evaluation/return_test"
+    ),
+) -> None:
+    """Compare runs in one HTML file that opens without a network, and PNGs."""
+    from cli.report import report as start
+
+    start(names, metric, out)
+
+
+@app.command()
 def demonstrate(
     name: RunName,
     out: Annotated[Path, typer.Option(help="folder, new or without demonstrations")],

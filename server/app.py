@@ -32,6 +32,7 @@ from server.routes import (
     answers,
     api,
     checks,
+    compare,
     economics,
     exchange,
     health,
@@ -61,7 +62,7 @@ FILE_LIMIT = 64_000_000
 ROUTERS = (
     *(module.router for module in (api, answers, checks, exchange, media)),
     *(module.router for module in (label, login, account, accounts, people, play, queries)),
-    *(economics.router, prometheus.router),
+    *(compare.router, economics.router, prometheus.router),
     *(rankings.api, rankings.router, exchange.pages, steering.api, steering.router),
     runs.router,  # the last: what follows a run's name there is taken for a command
 )

@@ -56,6 +56,22 @@ def span(seconds: float) -> str:
 
 
 @_filter
+def duration(seconds: float | None) -> str:
+    """45 s, 12 min, 2 h 5 min, 3 d 4 h; a dash for None."""
+    if seconds is None:
+        return "–"
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, left = divmod(minutes, 60)
+    if hours < 36:
+        return f"{hours} h {left} min" if left else f"{hours} h"
+    return f"{hours // 24} d {hours % 24} h" if hours % 24 else f"{hours // 24} d"
+
+
+@_filter
 def ago(moment: datetime | None) -> Markup:
     """A `<time>` that reads "3 min ago", with the exact time on hover; kept true by times.js."""
     return _time(moment, "data-ago", " ago")

@@ -79,6 +79,8 @@ RULES: Mapping[str, Rule] = {
     "GET /runs/{name}/config": WATCH,
     "GET /runs/{name}/versions": WATCH,
     "GET /runs/{name}/metrics": WATCH,
+    "GET /compare": WATCH,
+    "GET /compare.csv": READ,
     "GET /runs/{name}/labels": WATCH,
     "GET /runs/{name}/metrics.csv": READ,
     "GET /runs/{name}/events": WATCH,

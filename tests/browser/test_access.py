@@ -23,6 +23,7 @@ SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
 
 LOCAL = {
     "/": "/",
+    "/compare": "/compare?run=coinrun&run=fruitbot",
     "/people": "/people",
     "/people/{person}": "/people/2?run=coinrun",
     "/runs/{name}": "/runs/coinrun",
