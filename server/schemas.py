@@ -87,7 +87,7 @@ class CommandIn(Body):
 class SettingsIn(Body):
     """What is to be different from the next iteration on; what is left out stays."""
 
-    label_budget: Annotated[int, NUMBER, Field(ge=1, le=MOST_LABELS)] | None = Field(
+    label_budget: Annotated[int, Field(ge=1, le=MOST_LABELS), NUMBER] | None = Field(
         None, examples=[800]
     )
     strategy: Strategy | None = Field(None, description="how pairs are chosen")
