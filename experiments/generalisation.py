@@ -44,7 +44,7 @@ CLOCK, OWN, TRUE, LINE = "#000000", "#D55E00", "#0072B2", "#999999"
 
 COLOURS = ("#D55E00", "#E69F00", "#0072B2", "#009E73")  # of the rules
 EVENTS = (1.0, -4.0)  # true rewards in FruitBot that are frequent enough to average over
-ABREAST = 4  # panels
+ABREAST = 3  # panels
 
 Values = dict[str, Any]
 Placed = Sequence[tuple[int, Values]]
@@ -95,6 +95,8 @@ def tables(studies: Sequence[Values]) -> list[str]:
             lines += [f"### {game} ({study['study']['name']})", "", _run(study, game), ""]
             lines += _rules(rows)
             lines += _agents([one for one in study["agents"] if one["agent"]["game"] == game])
+        lines += [f"- {name}: {problem}" for name, problem in study["problems"].items()]
+        lines += [""] if study["problems"] else []
     return lines
 
 
