@@ -9,6 +9,7 @@ import sys
 from cli.checks import check_codec
 from cli.play import hosting
 from cli.signals import end_with_parent, interrupt
+from learner.examiner import examining
 from learner.gauges import Gauges, serve_gauges
 from learner.records import Workplace
 from learner.worker import work as lease_and_train
@@ -34,7 +35,7 @@ def work(first: str | None = None) -> None:
     workplace = Workplace(settings)
     try:
         workplace.check()
-        with hosting(settings):
+        with hosting(settings), examining(workplace):
             lease_and_train(workplace, first, _gauges(settings).take)
     except KeyboardInterrupt:
         pass

@@ -7,7 +7,7 @@ from typing import Literal
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 
-from server import credentials, labellers, plays, rankings  # noqa: F401 - their tables belong to Base
+from server import credentials, inspections, labellers, plays, rankings  # noqa: F401 - tables of Base
 from server.models import Base, UtcDateTime
 
 

@@ -35,6 +35,7 @@ from server.routes import (
     compare,
     economics,
     exchange,
+    explorer,
     health,
     label,
     login,
@@ -64,6 +65,7 @@ ROUTERS = (
     *(module.router for module in (label, login, account, accounts, people, play, queries)),
     *(compare.router, economics.router, prometheus.router),
     *(rankings.api, rankings.router, exchange.pages, steering.api, steering.router),
+    *(explorer.api, explorer.router),
     runs.router,  # the last: what follows a run's name there is taken for a command
 )
 """What is served, in the order in which it is looked through; each call is authorised."""

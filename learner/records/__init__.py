@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from learner.records.inspecting import Aspect, Inspections, Method, Taken
 from learner.records.leased import LEASE_SECONDS
 from learner.records.run import RunRecords
 from learner.records.workplace import Workplace
@@ -13,12 +14,16 @@ from server.settings import Settings
 __all__ = [
     "CONTENT_LOST",
     "LEASE_SECONDS",
+    "Aspect",
     "CommandKind",
+    "Inspections",
     "LeaseLost",
+    "Method",
     "RecordsError",
     "RunRecords",
     "RunState",
     "Settings",
+    "Taken",
     "Workplace",
 ]
 

@@ -94,6 +94,17 @@ def true_returns(s: Session, *, segment_ids: Collection[int]) -> dict[int, float
     return dict(s.execute(wanted).all())
 
 
+def recipes(s: Session, *, run_id: int) -> list[Recipe]:
+    """What all segments of a run are rendered from, the newest first."""
+    found = s.execute(
+        select(Segment.id, Trajectory.artifact, Segment.start, Segment.length)
+        .join(Trajectory, Trajectory.id == Segment.trajectory_id)
+        .where(Segment.run_id == run_id)
+        .order_by(Segment.id.desc())
+    )
+    return [Recipe(*row) for row in found]
+
+
 def segments_without_clip(s: Session, *, run_id: int, limit: int) -> list[Recipe]:
     """Segments that pending queries wait for, in the order in which the queries will be shown."""
     found = s.execute(

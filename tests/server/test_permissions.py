@@ -31,6 +31,8 @@ ABSENT = {
     "clip": "999",
     "ranking": "999",
     "alarm": "999",
+    "trajectory": "999",
+    "inspection": "999",
 }
 FIXED = {"side": "left", "command": "pause", "segment": "a"}
 BODIES: dict[str, dict[str, Any]] = {
@@ -48,6 +50,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/runs/{run}/rankings": {
         "json": {"places": [[998], [999]], "submission_key": "some-key-4"}
     },
+    "POST /api/v1/runs/{run}/inspections": {"json": {"aspect": "steps", "trajectory": 999}},
     "PUT /api/v1/runs/{run}/labellers/{person}": {"json": {"paused": True}},
     "PUT /api/v1/runs/{run}/labellers/{person}/exclusion": {"json": {"excluded": True}},
     "POST /people/{person}/exclusion": {"data": {"run": "coinrun", "excluded": "true"}},

@@ -22,6 +22,7 @@ ADDRESS = "http://127.0.0.1:8000"
 SECONDS_PER_OPERATION = 4.0
 RULES_BEYOND_A_SCHEMA = {
     "POST /api/v1/runs/{run}/preferences": "what a file of answers holds",
+    "POST /api/v1/runs/{run}/inspections": "which fields go together, and how long it is",
     "POST /api/v1/runs/{run}/rankings": "how many clips there are in all places together",
 }
 """Operations that may refuse what their schema allows, and what it cannot say."""
