@@ -32,6 +32,7 @@ from learner.records import (
 from learner.replay import Replay, replay
 from learner.rewards.ensemble import RewardEnsemble
 from learner.rewards.packing import unpack
+from learner.saliency import METHODS
 from learner.trajectories import Segment, Trajectory
 
 LOOK_SECONDS = 0.2
@@ -162,6 +163,15 @@ class Examiner:
         trajectory, played = self._recipe(taken.wanted.subject)
         return inspection.describe_rewards(trajectory, played, self._model_of(taken))
 
+    def saliency(self, taken: Taken) -> bytes:
+        """Where in one frame its reward comes from."""
+        wanted = taken.wanted
+        trajectory, played = self._recipe(wanted.subject)
+        method = next(one for one in METHODS if one == wanted.method)
+        return inspection.describe_saliency(
+            trajectory, played, self._model_of(taken), method, wanted.step
+        )
+
     def segments(self, taken: Taken) -> bytes:
         """Scores of the run's segments, as many as there is time for; others are let in between."""
         recipes = self._asked.segments(taken.wanted.run_id)
@@ -204,5 +214,6 @@ _FINDERS: dict[Aspect, Callable[[Examiner, Taken], bytes]] = {
     Aspect.FILM: Examiner.film,
     Aspect.AGENT_VIEW: Examiner.agent_view,
     Aspect.REWARDS: Examiner.rewards,
+    Aspect.SALIENCY: Examiner.saliency,
     Aspect.SEGMENTS: Examiner.segments,
 }

@@ -7,12 +7,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from learner.clips import render_agent_view, render_trajectory
 from learner.errors import LearnerError
 from learner.replay import Replay, frame_rate
 from learner.rewards.ensemble import ForeignRewardModel, RewardEnsemble
+from learner.saliency import Method, maps
 from learner.trajectories import Segment, Trajectory
 
 
@@ -75,6 +77,36 @@ def describe_rewards(trajectory: Trajectory, played: Replay, model: RewardEnsemb
         raw=[_numbers(member) for member in raw],
         normalised=[_numbers(member) for member in model.normalise(raw)],
     )
+
+
+def describe_saliency(
+    trajectory: Trajectory, played: Replay, model: RewardEnsemble, method: Method, step: int
+) -> bytes:
+    """JSON: where in a step's frame its reward comes from, as rows of shares of the largest value.
+
+    Args:
+        trajectory: what was done.
+        played: the same, played again.
+        model: one version of a run's.
+        method: how it is found.
+        step: the frame before this action.
+
+    Returns:
+        `rows` of -100 to 100, of either sign for integrated gradients alone, and the `largest`
+        value that 100 stands for.
+
+    Raises:
+        NothingToSee: there is no such step.
+        NoPictures: the model reads vectors.
+        ForeignRewardModel: it was fitted to other observations.
+    """
+    if step >= trajectory.steps:
+        raise NothingToSee(f"this trajectory has only {trajectory.steps} steps, counted from 0")
+    refuse_foreign(played, model)
+    found = maps(model, played.observations[step], trajectory.actions[step], method)
+    largest = float(np.abs(found).max())
+    shares = found / largest if largest > 0 else np.zeros_like(found)
+    return _json(rows=np.rint(100 * shares).astype(int).tolist(), largest=_number(largest))
 
 
 def refuse_foreign(played: Replay, model: RewardEnsemble) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from learner.records.inspecting import Aspect, Inspections, Method, Taken
+from learner.records.inspecting import Aspect, Inspections, Taken
 from learner.records.leased import LEASE_SECONDS
 from learner.records.run import RunRecords
 from learner.records.workplace import Workplace
@@ -18,7 +18,6 @@ __all__ = [
     "CommandKind",
     "Inspections",
     "LeaseLost",
-    "Method",
     "RecordsError",
     "RunRecords",
     "RunState",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from learner.records.leased import now
 from learner.trajectories import Trajectory
-from server.inspections import Aspect, Method
+from server.inspections import Aspect
 from server.store import inspections, trajectories
 from server.store.inspections import Taken
 from server.store.trajectories import Recipe
@@ -14,7 +14,7 @@ from server.store.trajectories import Recipe
 if TYPE_CHECKING:
     from learner.records.workplace import Workplace
 
-__all__ = ["Aspect", "Inspections", "Method", "Taken"]
+__all__ = ["Aspect", "Inspections", "Taken"]
 
 
 class Inspections:

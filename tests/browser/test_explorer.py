@@ -79,8 +79,9 @@ def make_model(seed: int = 0) -> RewardEnsemble:
     return RewardEnsemble(space, spaces.Discrete(2), config, seed)
 
 
-def make_trajectory(rewards: Any = None) -> Trajectory:
+def make_trajectory(rewards: Any = None, seen: Any = None) -> Trajectory:
     frames = numbered(STEPS)
+    seen = frames if seen is None else seen
     if rewards is None:
         rewards = np.zeros(STEPS)
         rewards[[11, 30]] = 10, -1
@@ -93,8 +94,8 @@ def make_trajectory(rewards: Any = None) -> Trajectory:
         episode="0-0",
         level=7,
         policy_step=4096,
-        digest=digest(frames),
-        observations=frames,
+        digest=digest(seen),
+        observations=seen,
         frames=frames,
     )
 
@@ -339,3 +340,71 @@ def test_without_a_learner_the_page_says_who_is_missing(page: Page, recorded: Re
         page.clock.run_for(1000)
         page.wait_for_timeout(20)
     expect(page.locator("[data-problem]")).to_contain_text("clipwise work")
+
+
+DRAWN = """() => {
+    const map = document.querySelector("[data-map]");
+    if (map.hidden) return null;
+    const copy = new OffscreenCanvas(map.width, map.height).getContext("2d");
+    copy.drawImage(map, 0, 0);
+    const { data } = copy.getImageData(0, 0, map.width, map.height);
+    const strongest = data.filter((_, at) => at % 4 === 3).reduce((a, b) => Math.max(a, b));
+    return [map.width, map.height, Number(map.dataset.step), strongest, map.style.opacity];
+}"""
+
+
+def test_saliency_is_drawn_over_the_frame_on_the_screen(
+    page: Page, workplace: Any, examiner: list[int], violations: Any
+) -> None:
+    config = RewardConfig(network="christiano", members=2)
+    space = spaces.Box(0, 255, (60, 60, 3), np.uint8)
+    recorded = record(workplace, model=RewardEnsemble(space, spaces.Discrete(2), config, 0))
+    page.goto(f"/runs/coinrun/explore/trajectories/{recorded.id}?step=9")
+    expect(page.locator("[data-values] tr")).to_have_count(4, timeout=30_000)
+    assert page.evaluate(DRAWN) is None
+    await_(page, lambda: examiner[0] == 4)
+    for method in ("gradient", "integrated gradients", "occlusion"):
+        page.get_by_label("Saliency").select_option(method)
+        await_(page, lambda: page.evaluate(DRAWN) is not None)
+        assert page.evaluate(DRAWN) == [60, 60, 9, 255, "0.7"]
+        expect(page.locator("[data-map-text]")).to_contain_text("Step 9: ")
+    page.keyboard.press("Tab")
+    page.get_by_label("Opacity of the map").fill("20")
+    assert page.evaluate(DRAWN)[-1] == "0.2"
+    page.get_by_role("button", name="One step forward").click()
+    assert page.evaluate(DRAWN) is None, "the map of another frame is drawn over this one"
+    await_(page, lambda: page.evaluate(DRAWN) is not None)
+    assert page.evaluate(DRAWN)[2] == 10
+    page.get_by_role("button", name="One step back").click()
+    assert page.evaluate(DRAWN)[2] == 9
+    await_(page, lambda: examiner[0] == 8)
+    assert violations(page) == []
+    page.reload()
+    page.get_by_label("Saliency").select_option("occlusion")
+    await_(page, lambda: page.evaluate(DRAWN) is not None)
+    assert examiner[0] == 8
+
+
+def test_where_the_agent_sees_numbers_the_page_says_so(
+    page: Page, workplace: Any, examiner: list[int]
+) -> None:
+    space = spaces.Box(-1, 1, (4,), np.float32)
+    model = RewardEnsemble(space, spaces.Discrete(2), RewardConfig(network="mlp", hidden=(8,)), 0)
+    recorded = record(workplace, model=model, seen=np.zeros((STEPS, 4), np.float32))
+    page.goto(f"/runs/coinrun/explore/trajectories/{recorded.id}")
+    expect(page.locator("[data-agent-note]")).to_contain_text("sees numbers", timeout=30_000)
+    page.get_by_label("Saliency").select_option("gradient")
+    expect(page.locator("[data-map-text]")).to_contain_text("needs a reward model of pictures")
+    expect(page.locator("[data-values] tr")).to_have_count(5)
+
+
+def test_a_trajectory_of_another_game_has_no_rewards_and_says_why(
+    page: Page, workplace: Any, examiner: list[int]
+) -> None:
+    foreign = record(workplace, model=make_model(), seen=np.zeros((STEPS, 4), np.float32))
+    page.goto(f"/runs/coinrun/explore/trajectories/{foreign.id}")
+    expect(page.locator("[data-rewards-note]")).to_contain_text(
+        "recorded in another environment", timeout=30_000
+    )
+    page.keyboard.press("ArrowRight")
+    on_screen(page, 1)

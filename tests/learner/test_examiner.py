@@ -21,13 +21,14 @@ from learner.loop import TrainingLoop
 from learner.records import Aspect, Settings, Workplace
 from learner.replay import replay
 from learner.rewards.ensemble import win_probability
-from learner.rewards.packing import unpack
+from learner.rewards.packing import pack, unpack
+from learner.saliency import METHODS
 from learner.trajectories import Trajectory
 from server.database import migrate
-from server.inspections import Inspection
+from server.inspections import Inspection, Method
 from server.models import Segment
 from server.models import Trajectory as Row
-from server.store import inspections
+from server.store import inspections, versions
 from server.store.inspections import Wanted
 
 CONFIG: dict[str, Any] = {
@@ -138,16 +139,63 @@ def test_all_segments_are_scored_and_what_is_lost_is_left_out(trained: Workplace
     assert win_probability(np.array(first["returns"])).shape == (model.config.members,)
 
 
+def randomised(workplace: Workplace, run_id: int) -> int:
+    """A version of the reward model with weights that nothing was fitted to."""
+    model = unpack(workplace.reward_model("tiny")[1])
+    model.reset(seed=99)
+    with workplace.database.write() as s:
+        return versions.add_reward_model(
+            s,
+            run_id=run_id,
+            artifact=workplace.artifacts.put(pack(model)),
+            iteration=9,
+            steps=9,
+            preferences=0,
+            last_preference_id=None,
+            metrics={},
+            now=datetime.now(UTC),
+        ).version
+
+
+def test_saliency_is_found_within_two_seconds_and_depends_on_the_weights(
+    trained: Workplace,
+) -> None:
+    assert set(Method) == set(METHODS)
+    row, version = newest(trained)
+    other = randomised(trained, row.run_id)
+    examiner = Examiner(trained)
+    both = [Wanted(row.run_id, Aspect.REWARDS, row.artifact, one) for one in (version, other)]
+    ask(trained, *both)
+    assert examiner.examine_next()
+    assert examiner.examine_next()  # environment and models are at hand from now on
+    for method in METHODS:
+        frames = [
+            Wanted(row.run_id, Aspect.SALIENCY, row.artifact, one, method, row.steps - 1)
+            for one in (version, other)
+        ]
+        asked = ask(trained, *frames)
+        for _ in asked:
+            began = time.process_time()
+            assert examiner.examine_next()
+            assert time.process_time() - began < 2.0  # of one core, others being busy or not
+        old, new = (np.array(answer(trained, one)["rows"]) for one in asked)
+        assert old.shape == new.shape == (64, 64)
+        assert np.abs(new).max() == 100
+        assert not np.array_equal(old, new)
+
+
 def test_what_cannot_be_found_out_says_why_and_the_next_is_answered(trained: Workplace) -> None:
     row, version = newest(trained)
-    gone, unknown, steps = ask(
+    gone, late, unknown, steps = ask(
         trained,
         Wanted(row.run_id, Aspect.FILM, "f" * 64),
+        Wanted(row.run_id, Aspect.SALIENCY, row.artifact, version, "gradient", row.steps),
         Wanted(row.run_id, Aspect.REWARDS, row.artifact, version + 1),
         Wanted(row.run_id, Aspect.STEPS, row.artifact),
     )
     examiner = Examiner(trained)
-    assert [examiner.examine_next() for _ in range(4)] == [True, True, True, False]
+    assert [examiner.examine_next() for _ in range(5)] == [True] * 4 + [False]
     assert "is gone" in found(trained, gone).reason
+    assert f"only {row.steps} steps" in found(trained, late).reason
     assert "no reward model" in found(trained, unknown).reason
     assert len(answer(trained, steps)["rewards"]) == row.steps

@@ -37,6 +37,8 @@ def described(workplace: Any) -> Any:
         pair, _ = client.post("/api/v1/runs/coinrun/assignments").json()["assignments"]
         body = {"side": "left", "submission_key": "first-answer"}
         assert client.post(f"/api/v1/assignments/{pair['id']}/answer", json=body).status_code == 201
+        body = {"aspect": "steps", "trajectory": 1}
+        assert client.post("/api/v1/runs/coinrun/inspections", json=body).status_code == 200
     headers = {"host": "127.0.0.1"}
     return schemathesis.openapi.from_asgi("/api/v1/openapi.json", app, headers=headers)
 
@@ -90,7 +92,7 @@ def sent(operation: Any) -> list[strategies.SearchStrategy[Case]]:
 
 def about_what_exists(case: Case) -> Case:
     known = {"run": "coinrun", "assignment": 2, "preference": 1, "query": 5, "person": 1}
-    known |= {"ranking": 1, "alarm": 1}
+    known |= {"ranking": 1, "alarm": 1, "inspection": 1}
     case.path_parameters = {name: known[name] for name in case.path_parameters}
     return case
 
@@ -121,6 +123,8 @@ def test_description_names_every_operation_and_its_errors(client: TestClient) ->
         ("get", "/api/v1/runs/{run}/rankable"),
         ("post", "/api/v1/runs/{run}/rankings"),
         ("post", "/api/v1/runs/{run}/rankings/{ranking}/withdraw"),
+        ("post", "/api/v1/runs/{run}/inspections"),
+        ("get", "/api/v1/inspections/{inspection}"),
         ("get", "/api/v1/runs/{run}/labellers"),
         ("put", "/api/v1/runs/{run}/labellers/{person}"),
         ("put", "/api/v1/runs/{run}/labellers/{person}/exclusion"),

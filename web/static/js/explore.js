@@ -2,6 +2,7 @@
 
 import { Film } from "./explore-film.js";
 import { StepPlot } from "./explore-plot.js";
+import { Saliency } from "./explore-saliency.js";
 import { sums, Values } from "./explore-values.js";
 import { findOut, findOutValues, Refused } from "./inspections.js";
 import { formatValue } from "./numbers.js";
@@ -15,6 +16,10 @@ const version = Number(page.dataset.version);
 const [scrub, play, stepText] = [find("scrub"), find("play"), find("step")];
 const film = new Film([find("film"), find("agent")]);
 const values = new Values();
+const panel = find("saliency");
+const saliency = panel && new Saliency(panel, find("map"), (method, step, options) =>
+  findOutValues(address, wanted("saliency", { version, method, step }), options),
+);
 const plots = {
   rewards: new StepPlot(page.querySelector("[data-plot=rewards]"), (step) => film.go(step)),
   sums: new StepPlot(page.querySelector("[data-plot=sums]"), (step) => film.go(step)),
@@ -161,7 +166,7 @@ function showStep() {
     cells[1].textContent = formatValue(line[step], "number");
     cells[2].textContent = formatValue(sums(line.slice(0, step + 1)).at(-1), "number");
   });
-  page.dispatchEvent(new CustomEvent("explore:step", { detail: { step, playing: film.playing } }));
+  saliency?.show(step, film.playing);
 }
 
 /** Only when somebody opens it: a long trajectory has thousands of steps. */
