@@ -19,7 +19,7 @@ from learner.preferences import LabelledPairs, SegmentStore
 from learner.queries.features import labelled_features, pool_features
 from learner.queries.pairs import Pool, draw_pool, uniform_pairs, window_sums
 from learner.queries.schedules import initial_share, labels_due
-from learner.queries.selection import Selection, select
+from learner.queries.selection import Selection, disagreement, mean_entropy, select
 from learner.rewards.fitting import UnlabelledPairs
 from learner.seeds import generator
 from learner.segments import Window, draw_windows, to_segment
@@ -290,14 +290,23 @@ def _facts(
     `predicted` is (K, pairs): each member's probability that the first is better.
     """
     index = selection.indices[rank]
-    facts = {
+    facts: dict[str, Any] = {
         "strategy": selection.strategies[rank],
         "score": round(float(selection.scores[rank]), 6),
         "uniform_too": bool(index in selection.uniform_indices[:count]),
     }
     if len(predicted):
         facts["predicted"] = round(float(predicted[:, index].mean()), 4)
+        facts["members"] = [round(float(one), 4) for one in predicted[:, index]]
+        facts["doubt"] = _doubt(predicted[:, [index]])
+        facts["uniform_doubt"] = _doubt(predicted[:, selection.uniform_indices[:count]])
     return facts
+
+
+def _doubt(predicted: NDArray[np.float64]) -> dict[str, float]:
+    """How much (K, pairs) predictions differ between members, and how undecided they are: means."""
+    found = {"disagreement": disagreement(predicted), "entropy": mean_entropy(predicted)}
+    return {name: round(float(values.mean()), 6) for name, values in found.items() if len(values)}
 
 
 def _figures(

@@ -129,6 +129,7 @@ class SegmentScores:
     def __init__(self, model: RewardEnsemble) -> None:
         self._model = model
         self._scores: list[dict[str, Any]] = []
+        self._fps: int | None = None
 
     def add(self, key: int, segment: Segment, played: Replay) -> None:
         """Score one.
@@ -141,6 +142,7 @@ class SegmentScores:
             played.observations[segment.window], segment.trajectory.actions[segment.window]
         )
         paid = self._model.normalise(raw).mean(axis=1)
+        self._fps = self._fps or frame_rate(segment.trajectory)
         self._scores.append(
             {
                 "id": key,
@@ -152,12 +154,12 @@ class SegmentScores:
 
     def describe(self, *, of: int) -> bytes:
         """JSON: of each segment its members' summed raw rewards, and the mean normalised reward of
-        a step with its spread over the members.
+        a step with its spread over the members; and the frames per second of their films.
 
         Args:
             of: how many segments there are in all.
         """
-        return _json(of=of, segments=self._scores)
+        return _json(of=of, fps=self._fps, segments=self._scores)
 
 
 def _numbers(values: NDArray[Any] | Sequence[float]) -> list[float | None]:

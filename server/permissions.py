@@ -119,6 +119,7 @@ RULES: Mapping[str, Rule] = {
     "POST /api/v1/runs/{run}/rankings/{ranking}/withdraw": STEER,
     "GET /runs/{name}/rank": WATCH,
     "GET /runs/{name}/explore": WATCH,
+    "GET /runs/{name}/explore/segments": WATCH,
     "GET /runs/{name}/explore/trajectories/{trajectory}": WATCH,
     "GET /runs/{name}/explore/episodes/{checkpoint}": WATCH,
     "POST /api/v1/runs/{run}/inspections": READ,

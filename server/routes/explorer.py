@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from server import panels
 from server.artifacts import Artifacts
-from server.errors import Invalid, NotFound
+from server.errors import ArtifactDamaged, ArtifactMissing, Invalid, NotFound
+from server.extremes import Extremes, find_extremes
 from server.inspections import Aspect, Inspection, Method
 from server.models import RewardModel
 from server.pages import render
@@ -25,6 +26,8 @@ from server.store.inspections import Wanted
 
 LINES = 30
 """Trajectories on one page."""
+ANSWERS = 5000
+"""Newest answers that are compared with what a version makes of their pairs."""
 PARTS = 50
 """Segments of one trajectory that are listed."""
 
@@ -118,6 +121,21 @@ def explore_page(request: Request, site: SiteDep, name: str, before: Number = No
     return render(request, "explore/index.html", context)
 
 
+@router.get("/runs/{name}/explore/segments")
+def segments_page(request: Request, site: SiteDep, name: str, version: Number = None) -> Response:
+    """The segments that a version likes most and least, doubts, or judges unlike the answers."""
+    with site.database.read() as s:
+        run = runs.get_run(s, name=name)
+        known = versions.list_reward_models(s, run_id=run.id)
+        chosen = _chosen(known, version)
+        context = {"tab": "explore", "run_name": run.name, "run": run}
+        context["standing"] = panels.read_standing(s, run=run, now=datetime.now(UTC))
+        extremes = _extremes(s, site.artifacts, run.id, chosen) if chosen else None
+        shown = explorations.segments(s, ids=_ids(extremes)) if extremes else {}
+    context |= {"versions": known, "version": chosen, "extremes": extremes, "shown": shown}
+    return render(request, "explore/segments.html", context)
+
+
 @router.get("/runs/{name}/explore/trajectories/{trajectory}")
 def trajectory_page(
     request: Request, site: SiteDep, name: str, trajectory: Id, version: Number = None
@@ -141,6 +159,28 @@ def episode_page(
         viewed = explorations.read_episode(s, run_id=run_id, checkpoint_id=checkpoint)
         context = _about(s, site.artifacts, name, viewed, version)
     return render(request, "explore/trajectory.html", context | {"parts": []})
+
+
+def _extremes(
+    s: Session, artifacts: Artifacts, run_id: int, version: RewardModel
+) -> Extremes | None:
+    """What a worker found about a version; None while nobody has asked, or it is lost."""
+    wanted = Wanted(run_id, Aspect.SEGMENTS, version=version.version)
+    found = inspections.find(s, wanted)
+    if found is None or found.result is None:
+        return None
+    try:
+        content = artifacts.get(found.result)
+    except (ArtifactMissing, ArtifactDamaged):
+        return None
+    return find_extremes(content, explorations.decided(s, run_id=run_id, limit=ANSWERS))
+
+
+def _ids(extremes: Extremes) -> set[int]:
+    """All segments that are shown."""
+    single = (*extremes.most, *extremes.least, *extremes.uncertain)
+    pairs = [one.pair for one in extremes.differing]
+    return {one.segment for one in single} | {one.a for one in pairs} | {one.b for one in pairs}
 
 
 def _about(

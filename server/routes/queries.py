@@ -16,7 +16,7 @@ from server.pages import render
 from server.routes.media import video_response
 from server.schemas import MAX_ROW, Id
 from server.site import SiteDep, VisitorDep
-from server.store import accounts, gold, reviews, runs, trajectories
+from server.store import accounts, gold, reviews, runs, trajectories, versions
 from server.store.reviews import Shown, Which
 
 router = APIRouter(include_in_schema=False)
@@ -58,6 +58,7 @@ def query_page(request: Request, site: SiteDep, name: str, query: Id) -> Respons
         run = runs.get_run(s, name=name)
         standing = panels.read_standing(s, run=run, now=datetime.now(UTC))
         review = reviews.read_query(s, run_id=run.id, query_id=query)
+        known = versions.list_reward_models(s, run_id=run.id)
     gone = [one.segment.id for one in (review.a, review.b) if _is_gone(site.artifacts, one)]
     if gone and review.query.state in (QueryState.OPEN, QueryState.PENDING):
         # Nobody can judge this pair: it must not come up again.
@@ -66,7 +67,8 @@ def query_page(request: Request, site: SiteDep, name: str, query: Id) -> Respons
                 trajectories.clip_failed(s, segment_id=segment_id)
             review = reviews.read_query(s, run_id=run.id, query_id=query)
     context = {"tab": "queries", "run_name": run.name, "standing": standing, "review": review}
-    return render(request, "queries/query.html", context | {"gone": gone})
+    context |= {"gone": gone, "newest": known[0].version if known else None}
+    return render(request, "queries/query.html", context)
 
 
 @router.post("/runs/{name}/queries/{query}/gold")

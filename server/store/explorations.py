@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +10,17 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from server.errors import NotFound
-from server.models import Checkpoint, Query, Segment, Trajectory
+from server.models import (
+    Answer,
+    Checkpoint,
+    Preference,
+    Query,
+    Segment,
+    Teacher,
+    TeacherKind,
+    Trajectory,
+)
+from server.store.preferences import given
 
 _ORIGINS = {"demonstration": "demonstration", "minari": "demonstration", "play": "played game"}
 
@@ -43,6 +53,22 @@ class Part:
 
     segment: Segment
     queries: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Decided:
+    """An answer that prefers one of a pair's two segments.
+
+    Attributes:
+        a, b: ids of the segments.
+        teacher: who gave it.
+    """
+
+    query: int
+    a: int
+    b: int
+    answer: Answer
+    teacher: TeacherKind
 
 
 def read_trajectory(s: Session, *, run_id: int, trajectory_id: int) -> Viewed:
@@ -115,6 +141,34 @@ def parts_of(s: Session, *, trajectory_id: int, limit: int) -> list[Part]:
         for one in (a, b):
             shown.setdefault(one, []).append(query)
     return [Part(row, shown.get(row.id, [])) for row in rows]
+
+
+def segments(s: Session, *, ids: Collection[int]) -> dict[int, tuple[Segment, Trajectory]]:
+    """Segments with their trajectories, by the segments' ids."""
+    rows = s.execute(
+        select(Segment, Trajectory)
+        .join(Trajectory, Trajectory.id == Segment.trajectory_id)
+        .where(Segment.id.in_(ids))
+    )
+    return {segment.id: (segment, trajectory) for segment, trajectory in rows}
+
+
+def decided(s: Session, *, run_id: int, limit: int) -> list[Decided]:
+    """The newest labels that prefer a segment, those of people before all others."""
+    person = Teacher.kind == TeacherKind.PERSON
+    rows = s.execute(
+        select(Query.id, Query.segment_a_id, Query.segment_b_id, Preference.answer, Teacher.kind)
+        .join(Query, Query.id == Preference.query_id)
+        .join(Teacher, Teacher.id == Preference.teacher_id)
+        .where(
+            Preference.run_id == run_id,
+            Preference.answer.in_((Answer.A, Answer.B)),
+            given(),
+        )
+        .order_by(person.desc(), Preference.id.desc())
+        .limit(limit)
+    )
+    return [Decided(*row) for row in rows]
 
 
 def _viewed(row: Trajectory) -> Viewed:

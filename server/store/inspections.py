@@ -66,7 +66,7 @@ def ask(s: Session, wanted: Wanted, *, now: datetime) -> Inspection:
     Raises:
         TooMany: as much waits as may.
     """
-    found = _find(s, wanted)
+    found = find(s, wanted)
     if found is not None:
         return found
     waiting = select(func.count()).where(Inspection.done_at.is_(None))
@@ -76,12 +76,13 @@ def ask(s: Session, wanted: Wanted, *, now: datetime) -> Inspection:
     row = {key: getattr(wanted, key) for key in wanted.__dataclass_fields__}
     insert = dialect.insert(Inspection).values(**row, attempts=0, reason="", created_at=now)
     s.execute(insert.on_conflict_do_nothing())  # somebody else may just have asked the same
-    found = _find(s, wanted)
+    found = find(s, wanted)
     assert found is not None, wanted
     return found
 
 
-def _find(s: Session, wanted: Wanted) -> Inspection | None:
+def find(s: Session, wanted: Wanted) -> Inspection | None:
+    """What was asked before; None: nobody has."""
     conditions = [
         getattr(Inspection, key) == getattr(wanted, key) for key in wanted.__dataclass_fields__
     ]

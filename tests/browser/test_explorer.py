@@ -21,7 +21,7 @@ from learner.records import Workplace as Records
 from learner.rewards.ensemble import RewardEnsemble
 from learner.rewards.packing import pack
 from learner.trajectories import Trajectory, digest
-from server.store import runs, trajectories, versions
+from server.store import queries, runs, trajectories, versions
 
 pytestmark = pytest.mark.browser
 
@@ -408,3 +408,57 @@ def test_a_trajectory_of_another_game_has_no_rewards_and_says_why(
     )
     page.keyboard.press("ArrowRight")
     on_screen(page, 1)
+
+
+def test_segments_are_looked_through_on_request_and_lead_to_their_trajectories(
+    page: Page, workplace: Any, recorded: Recorded, examiner: list[int], violations: Any
+) -> None:
+    page.goto("/runs/coinrun/explore")
+    page.get_by_role("link", name="Segments by reward").click()
+    page.get_by_role("button", name="Look through the segments").click()
+    most = page.locator("#sheet-most ~ ol a")
+    expect(most).to_have_count(1, timeout=30_000)
+    mean = recorded.members.mean(axis=0)[5:15].mean()
+    expect(most).to_contain_text(f"reward {mean:.3g}"[:9])
+    for theme in ("light", "dark"):
+        page.get_by_label("Theme").select_option(theme)
+        assert violations(page) == []
+    await_(page, lambda: most.locator("video").evaluate("(one) => one.readyState > 1"))
+    at = most.locator("video").evaluate("(one) => one.currentTime")
+    assert at == pytest.approx(5 / 50, abs=0.02)  # 50 frames a second
+    most.click()
+    ready(page)
+    on_screen(page, 5)
+
+
+def test_a_pair_tells_what_each_member_expects_now(
+    page: Page, workplace: Any, recorded: Recorded, examiner: list[int], violations: Any
+) -> None:
+    now = datetime.now(UTC)
+    with workplace.database.write() as s:
+        run_id = runs.get_run(s, name="coinrun").id
+        segments = [
+            trajectories.add_segment(
+                s, run_id=run_id, trajectory_id=recorded.id, start=start, length=10, true_return=0
+            ).id
+            for start in (0, 30)
+        ]
+        query = queries.add_query(
+            s,
+            run_id=run_id,
+            segment_a_id=segments[0],
+            segment_b_id=segments[1],
+            iteration=1,
+            selection={"strategy": "uniform"},
+            now=now,
+        )
+    assert recorded.trajectory.observations is not None
+    raw = recorded.model.raw(recorded.trajectory.observations)
+    a, b = raw[:, :10].sum(axis=1), raw[:, 30:40].sum(axis=1)
+    chances = [1 / (1 + np.exp(other - one)) for one, other in zip(a, b, strict=True)]
+    page.goto(f"/runs/coinrun/queries/{query.id}")
+    cells = page.locator("[data-query-rewards] [data-now]")
+    expect(cells).to_have_count(4, timeout=30_000)
+    shown = [f"{round(100 * chance)} %" for chance in [*chances, np.mean(chances)]]
+    assert cells.all_text_contents() == shown
+    assert violations(page) == []

@@ -68,6 +68,15 @@ def test_the_strategy_and_what_uniform_would_have_asked_are_stored(
     assert strategies["uniform"] >= 4
     assert strategies["disagreement"] >= 4
     assert {"strategy", "score", "uniform_too"} <= set(questions[0].selection)
+    for question in questions:
+        facts = question.selection
+        assert np.mean(facts["members"]) == pytest.approx(facts["predicted"], abs=1e-3)
+        assert np.var(facts["members"]) == pytest.approx(facts["doubt"]["disagreement"], abs=1e-3)
+        assert 0 < facts["doubt"]["entropy"] <= np.log(2)
+        assert facts["uniform_doubt"] == questions[0].selection["uniform_doubt"]
+    chosen = [one.selection for one in questions if one.selection["strategy"] == "disagreement"]
+    mean = np.mean([one["doubt"]["disagreement"] for one in chosen])
+    assert mean > questions[0].selection["uniform_doubt"]["disagreement"]
     figures = asking.figures
     assert figures["preferences/score"] > figures["preferences/score_uniform"] > 0
     assert 0.5 <= figures["preferences/certainty_uniform"] <= 1

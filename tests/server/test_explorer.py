@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from server.models import Segment, Trajectory
-from server.store import inspections, runs, versions
+from server.models import Answer, Query, Segment, Trajectory
+from server.store import inspections, people, preferences, runs, versions
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ASK = "/api/v1/runs/coinrun/inspections"
 
 
@@ -131,6 +133,75 @@ def test_the_page_names_what_it_shows_and_what_is_gone(
     assert f"/explore/trajectories/{other}" in listed
     unknown = client.get(f"/runs/coinrun/explore/trajectories/{trajectory}?version=9")
     assert unknown.status_code == 404
+
+
+def test_segments_are_shown_in_order_once_a_worker_has_scored_them(
+    client: TestClient, workplace: Any, trajectory: int
+) -> None:
+    assert "no reward model yet" in client.get("/runs/coinrun/explore/segments").text
+    add_version(workplace)
+    page = client.get("/runs/coinrun/explore/segments").text
+    assert "has not been looked up yet" in page
+    asked = client.post(ASK, json={"aspect": "segments"}).json()
+    assert asked["version"] == 1
+    with workplace.database.read() as s:
+        ids = s.scalars(select(Segment.id)).all()
+    told = [{"id": one, "reward": at, "spread": 0.5, "returns": [at]} for at, one in enumerate(ids)]
+    content = json.dumps({"of": 9, "fps": 15, "segments": told}).encode()
+    name = workplace.artifacts.put(content)
+    with workplace.database.write() as s:
+        inspections.finish(s, inspection_id=asked["id"], result=name, now=datetime.now(UTC))
+        first, second = ids
+        query = s.scalars(select(Query)).one()
+        teacher = people.teacher_for_person(s, person_id=people.local_person(s, now=NOW).id)
+        preferences.record_answer(
+            s,
+            run_id=query.run_id,
+            query_id=query.id,
+            teacher_id=teacher.id,
+            answer=Answer.A if query.segment_a_id == first else Answer.B,
+            submission_key="somekey-1",
+            now=NOW,
+        )
+    page = client.get("/runs/coinrun/explore/segments").text
+    most = page.index('id="sheet-most"')
+    assert most < page.index(f"Segment {second}<") < page.index(f"Segment {first}<")
+    assert "the newest 2 of 9 segments" in page
+    assert "a person preferred" in page
+    assert "27 %" in page
+    assert "?version=1&amp;part=0-25" in page
+    workplace.artifacts.delete(name)
+    assert "has not been looked up yet" in client.get("/runs/coinrun/explore/segments").text
+
+
+def test_a_pair_says_why_it_was_asked_and_what_members_expected(
+    client: TestClient, workplace: Any, trajectory: int
+) -> None:
+    with workplace.database.write() as s:
+        query = s.scalars(select(Query)).one()
+        query.selection = {
+            "strategy": "disagreement",
+            "score": 0.04,
+            "uniform_too": False,
+            "predicted": 0.6,
+            "members": [0.4, 0.8],
+            "doubt": {"disagreement": 0.04, "entropy": 0.59},
+            "uniform_doubt": {"disagreement": 0.0123, "entropy": 0.33},
+        }
+    page = client.get(f"/runs/coinrun/queries/{query.id}").text
+    assert "the members of the reward model disagree on it" in page
+    assert "have asked other pairs instead" in page
+    assert "0.0123" in page
+    assert "member 2" in page
+    assert "80 %" in page
+    assert "data-query-rewards" not in page
+    add_version(workplace)
+    page = client.get(f"/runs/coinrun/queries/{query.id}").text
+    assert 'data-version="1"' in page
+    assert f"/runs/coinrun/explore/trajectories/{trajectory}?part=0-25" in page
+    with workplace.database.write() as s:
+        s.get_one(Query, query.id).selection = {}
+    assert "There was none yet" in client.get(f"/runs/coinrun/queries/{query.id}").text
 
 
 def test_episodes_and_empty_runs_have_their_pages(client: TestClient, workplace: Any) -> None:
