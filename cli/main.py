@@ -111,14 +111,20 @@ def run(config: Config, overrides: Overrides = None) -> None:
 
 
 @app.command()
-def study(config: Config, overrides: Overrides = None) -> None:
-    """Rankings and generalisation: demonstrations, reward models, agents, a report."""
-    from learner.study.config import load_study
+def study(
+    config: Config,
+    overrides: Overrides = None,
+    stage: Annotated[
+        list[str] | None, typer.Option(help="Run this stage alone; may be given several times.")
+    ] = None,
+) -> None:
+    """Rankings and generalisation, or regressed rewards: from experts to a report."""
+    from learner.study.loading import load_any_study
 
-    values = load_study(config, overrides)
+    values = load_any_study(config, overrides)
     from cli.study import study as start
 
-    start(values)
+    start(values, stage or [])
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`clipwise study CONFIG`: from demonstrations to a report, going on where it was left."""
+"""`clipwise study CONFIG`: from experts to a report, going on where it was left."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 from rich.console import Console
 
 from cli.signals import interrupt
-from learner.study.config import StudyConfig
+from learner.study.config import AnyStudy
 from learner.study.folder import StudyError
 from learner.study.stages import run_study
 from server.settings import load_settings
@@ -15,8 +15,8 @@ from server.settings import load_settings
 console = Console()
 
 
-def study(config: StudyConfig) -> None:
-    """Run what is not finished and write the report.
+def study(config: AnyStudy, stages: list[str]) -> None:
+    """Run what is not finished, of all stages or of some, and write the report.
 
     Raises:
         StudyError: something did not finish; the report says what, and holds the rest.
@@ -25,7 +25,7 @@ def study(config: StudyConfig) -> None:
     root = load_settings().var / "studies" / config.name
     console.print(f"study [bold]{config.name}[/bold] in {root}", soft_wrap=True)
     results = run_study(
-        config, root, lambda line: console.print(line, highlight=False, markup=False)
+        config, root, lambda line: console.print(line, highlight=False, markup=False), stages
     )
     console.print(str(root / "report.html"), soft_wrap=True)
     console.print(str(root / "results.json"), soft_wrap=True)

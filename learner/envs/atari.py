@@ -8,6 +8,7 @@ picture must not tell the reward. Stack four frames with `environment.frame_stac
 
 from __future__ import annotations
 
+import math
 import zlib
 from typing import Any
 
@@ -22,6 +23,7 @@ from learner.envs.single import Single, Stream
 
 FRAME_SKIP = 4
 SIZE = 84
+SCREEN = (210, 160)  # rows and columns of the console's picture
 FPS = 15  # the console's 60 frames per second, one in four
 MISSING = "Atari games need the emulator and OpenCV: pip install 'clipwise[atari]'"
 
@@ -36,6 +38,23 @@ SCORES = {
     "SpaceInvaders": (9, 21, 0, 160),
     "Tennis": (4, 14, 0, 160),
 }
+
+
+def score_window(game: str) -> tuple[slice, slice] | None:
+    """Rows and columns of the agent's 84x84 view that show a game's score; None if unknown.
+
+    Args:
+        game: an id such as ALE/Breakout-v5.
+    """
+    name = game.removeprefix("ALE/").rpartition("-v")[0]
+    if name not in SCORES:
+        return None
+    top, bottom, left, right = SCORES[name]
+    rows, columns = SIZE / SCREEN[0], SIZE / SCREEN[1]
+    return (
+        slice(math.floor(top * rows), math.ceil(bottom * rows)),
+        slice(math.floor(left * columns), math.ceil(right * columns)),
+    )
 
 
 class AtariSingle(Single):

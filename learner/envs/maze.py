@@ -116,6 +116,14 @@ class Maze:
         return row + 1, column + 1
 
 
+def coloured(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, 3) what an agent sees, in colours for people."""
+    image = np.full(picture.shape, _FLOOR, np.uint8)
+    for channel, colour in enumerate(_COLOURS):
+        image[picture[..., channel] > 0] = colour
+    return image
+
+
 class MazeSingle(Single):
     """One maze."""
 
@@ -160,10 +168,7 @@ class MazeSingle(Single):
 
     def render(self) -> NDArray[np.uint8]:
         """(H, W, 3) floor light, walls grey, goals green, the agent blue."""
-        picture = self._seen()
-        image = np.full(picture.shape, _FLOOR, np.uint8)
-        for channel, colour in enumerate(_COLOURS):
-            image[picture[..., channel] > 0] = colour
+        image = coloured(self._seen())
         wide: NDArray[np.uint8] = image.repeat(_CELL, axis=0).repeat(_CELL, axis=1)
         return wide
 

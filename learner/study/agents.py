@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from learner.agents.acting import agent_for_acting
-from learner.agents.ppo import PPOAgent, make_agent
-from learner.agents.probe import choose_compute
+from learner.agents.ppo import PPOAgent
 from learner.agents.rollouts import Rollout
 from learner.config import RunConfig
-from learner.devices import Compute, require
 from learner.envs.protocol import Environments
-from learner.envs.registry import make
 from learner.evaluation.procgen_scores import RANGES, normalised_score, official_score
 from learner.evaluation.scoring import Scores, score
 from learner.rewards.ensemble import RewardEnsemble
@@ -29,12 +23,12 @@ from learner.seeds import integer
 from learner.study.bank import open_bank
 from learner.study.cells import Cell, read_predictions
 from learner.study.config import StudyConfig
-from learner.study.experts import checkpoints, expert_config, load_state
-from learner.study.folder import StudyError, StudyFolder, game_slug, write_json, write_whole
+from learner.study.experts import checkpoints, expert_config
+from learner.study.folder import StudyError, StudyFolder, game_slug, write_json
+from learner.study.frozen import Payer, train_frozen, training_environments
 
 Control = Literal["plus_one", "minus_one", "true", "best_checkpoint"]
 _CONSTANTS = {"plus_one": 1.0, "minus_one": -1.0}
-_SAVE_EVERY = 10  # rollouts
 
 
 @dataclass(frozen=True)
@@ -79,29 +73,23 @@ def train_agent(
 ) -> None:
     """Train a fresh agent, from where an earlier attempt was left, and score it."""
     config = _config(study, task)
-    latest = folder.agent(task.name).with_suffix(".pt")
-    environments = make(
-        config.environment,
-        num_envs=config.environment.num_envs,
-        seed=integer(config.seed, "environments"),
-    )
-    with closing(environments):
-        state = load_state(latest) if latest.exists() else None
-        if task.control == "best_checkpoint":
+    kept = folder.agent(task.name)
+    if task.control == "best_checkpoint":
+        with closing(training_environments(config)) as environments:
             agent = _best(folder, task, config, environments)
-        else:
-            if state:
-                compute = require(Compute(**state["agent"]["compute"]))
-            else:
-                compute = choose_compute(config, environments, folder.compute)
-            agent = make_agent(config, environments, compute)
-            environments.reset()
-            if state:
-                _resume(agent, state)
-            _learn(agent, config, _payer(study, folder, task), latest, say)
-        scores = score(agent, config, study.agents.episodes, rewarding=None, pulse=lambda: None)
-    write_json(folder.agent(task.name), _result(study, task, agent, scores))
-    latest.unlink(missing_ok=True)
+            scores = score(agent, config, study.agents.episodes, rewarding=None, pulse=lambda: None)
+            write_json(kept, _result(study, task, agent.steps, scores))
+        return
+    trained = train_frozen(
+        config,
+        kept.with_suffix(".pt"),
+        folder.compute,
+        lambda _: _payer(study, folder, task),
+        study.agents.episodes,
+        say,
+    )
+    write_json(kept, _result(study, task, trained.steps, trained.scores))
+    kept.with_suffix(".pt").unlink(missing_ok=True)
 
 
 def _config(study: StudyConfig, task: AgentTask) -> RunConfig:
@@ -124,9 +112,6 @@ def _best(
     best = max(earned, key=lambda steps: float(np.mean(earned[steps])))
     kept = next(one for one in checkpoints(folder.experts(task.game)) if one.steps == best)
     return agent_for_acting(config, environments, kept.load()["agent"])
-
-
-Payer = Callable[[Rollout], NDArray[np.float32]]
 
 
 def _payer(study: StudyConfig, folder: StudyFolder, task: AgentTask) -> Payer:
@@ -184,34 +169,7 @@ class _LearnedPay:
         return np.asarray(paid, np.float32)
 
 
-def _learn(
-    agent: PPOAgent, config: RunConfig, pay: Payer, latest: Path, say: Callable[[str], None]
-) -> None:
-    rollouts = max(1, config.total_steps // config.rollout_steps)
-    done = agent.steps // config.rollout_steps
-    for number in range(done + 1, rollouts + 1):
-        rollout = agent.collect(number, capture=False)
-        metrics = agent.improve(rollout, pay(rollout))
-        if number % _SAVE_EVERY == 0 and number < rollouts:
-            _save(agent, latest)
-            score = metrics.get("rollout/ep_rew_mean", float("nan"))
-            say(f"{agent.steps:,} of {config.total_steps:,} steps, true return {score:.2f}")
-
-
-def _save(agent: PPOAgent, latest: Path) -> None:
-    buffer = io.BytesIO()
-    environments = [agent.env.save(index) for index in range(agent.env.num_envs)]
-    torch.save({"agent": agent.state_dict(), "environments": environments}, buffer)
-    write_whole(latest, lambda file: file.write(buffer.getbuffer()))
-
-
-def _resume(agent: PPOAgent, state: dict[str, Any]) -> None:
-    agent.load_state_dict(state["agent"])
-    for index, snapshot in enumerate(state["environments"]):
-        agent.env.load(index, snapshot)
-
-
-def _result(study: StudyConfig, task: AgentTask, agent: PPOAgent, scores: Scores) -> dict[str, Any]:
+def _result(study: StudyConfig, task: AgentTask, steps: int, scores: Scores) -> dict[str, Any]:
     """Scores as they are, normalised, and the official curves' at the same step count."""
     values: dict[str, Any] = {
         "agent": {
@@ -220,7 +178,7 @@ def _result(study: StudyConfig, task: AgentTask, agent: PPOAgent, scores: Scores
             "control": task.control,
             "cell": asdict(task.cell) if task.cell else None,
         },
-        "steps": agent.steps,
+        "steps": steps,
         "train": asdict(scores.train),
         "test": asdict(scores.test),
         "lengths": list(scores.lengths),
@@ -234,7 +192,6 @@ def _result(study: StudyConfig, task: AgentTask, agent: PPOAgent, scores: Scores
         }
         if mode == "easy" and environment.num_levels == 200:
             values["official"] = {
-                split: official_score("easy-200", game, split, agent.steps)
-                for split in ("train", "test")
+                split: official_score("easy-200", game, split, steps) for split in ("train", "test")
             }
     return values

@@ -20,11 +20,13 @@ from learner.yaml_file import ConfigError, first_problem, read_yaml
 BLOCK = 10_000_000  # "unlimited" levels to train PPO on end before those of demonstrations
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of a study's configuration: unknown keys are refused, nothing changes."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ExpertConfig(_Section):
+class ExpertConfig(Section):
     """The agents that play the demonstrations: PPO on the true reward."""
 
     total_steps: int = Field(8_000_000, ge=1, description="environment steps of training")
@@ -34,7 +36,7 @@ class ExpertConfig(_Section):
     agent: AgentConfig = AgentConfig(reward="true")
 
 
-class RecordingConfig(_Section):
+class RecordingConfig(Section):
     """The demonstrations: one level each, played by a checkpoint that is drawn for it."""
 
     train: int = Field(1500, ge=2, description="per game, to learn from")
@@ -52,7 +54,7 @@ class RecordingConfig(_Section):
     )
 
 
-class NoiseConfig(_Section):
+class NoiseConfig(Section):
     """D-REX: rankings by the noise injected into a cloned policy."""
 
     levels: tuple[float, ...] = Field(
@@ -64,7 +66,7 @@ class NoiseConfig(_Section):
     clone_epochs: int = Field(30, ge=1, description="most passes over them")
 
 
-class RankingConfig(_Section):
+class RankingConfig(Section):
     """How the demonstrations are ranked."""
 
     by: Literal["true_return", "training_time", "noise"] = Field(
@@ -73,7 +75,7 @@ class RankingConfig(_Section):
     noise: NoiseConfig = NoiseConfig()
 
 
-class VariantConfig(_Section):
+class VariantConfig(Section):
     """A named change to how reward models are fitted; the study runs each beside the plain one."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$", description="shown in the report")
@@ -85,7 +87,7 @@ class VariantConfig(_Section):
     )
 
 
-class SweepConfig(_Section):
+class SweepConfig(Section):
     """Which reward models are fitted: every count, seed, rule and variant, for every game."""
 
     counts: tuple[int, ...] = Field(
@@ -100,7 +102,7 @@ class SweepConfig(_Section):
     variant_rules: tuple[Rule, ...] = Field(("time_aligned",), description="rules of variants")
 
 
-class JudgingConfig(_Section):
+class JudgingConfig(Section):
     """How reward models are judged on the test demonstrations."""
 
     rules: tuple[Rule, ...] = Field(
@@ -112,7 +114,7 @@ class JudgingConfig(_Section):
     window: int = Field(10, ge=1, description="steps before and after an event that are shown")
 
 
-class StudyAgentConfig(_Section):
+class StudyAgentConfig(Section):
     """Fresh agents trained on frozen rewards, and their controls."""
 
     total_steps: int = Field(5_000_000, ge=0, description="environment steps each; 0 = no agents")
@@ -138,7 +140,7 @@ class StudyAgentConfig(_Section):
     agent: AgentConfig = AgentConfig(reward="true")
 
 
-class ExecutorConfig(_Section):
+class ExecutorConfig(Section):
     """Where tasks run."""
 
     kind: Literal["inline", "processes", "ray"] = Field(
@@ -148,9 +150,10 @@ class ExecutorConfig(_Section):
     address: str | None = Field(None, description="of a Ray cluster; null starts a local one")
 
 
-class StudyConfig(_Section):
-    """One study, whole."""
+class AnyStudy(Section):
+    """What studies of all kinds have; experts are agents trained on the true reward."""
 
+    kind: str
     name: str = Field("study", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="its folder")
     seed: int = Field(0, ge=0, lt=2**31, description="every generator is derived from it")
     games: tuple[str, ...] = Field(
@@ -163,6 +166,33 @@ class StudyConfig(_Section):
     threads: int | None = Field(None, ge=1, description="torch threads of a task; null = shared")
     environment: EnvironmentConfig = EnvironmentConfig()
     experts: ExpertConfig = ExpertConfig()
+    executor: ExecutorConfig = ExecutorConfig()
+
+    def environment_of(self, game: str) -> EnvironmentConfig:
+        """A game's environment, with the levels that PPO trains on."""
+        name = game if "/" in game or "-v" in game else f"procgen/{game}"
+        return self.environment.model_copy(update={"id": name})
+
+    def run(self, game: str, agent: AgentConfig, *, steps: int, seed: int, name: str) -> RunConfig:
+        """The settings of one PPO training of this study."""
+        return RunConfig(
+            name=name,
+            seed=seed,
+            total_steps=max(steps, 1),
+            device=self.device,
+            precision=self.precision,
+            threads=self.threads,
+            environment=self.environment_of(game),
+            agent=agent.model_copy(update={"reward": "true"}),
+            segments={"length": 1},
+            evaluation=EvaluationConfig(test_start_level=TEST_START),
+        )
+
+
+class StudyConfig(AnyStudy):
+    """One study of rankings, whole."""
+
+    kind: Literal["rankings"] = Field("rankings", description="what is studied")
     demonstrations: RecordingConfig = RecordingConfig()
     ranking: RankingConfig = RankingConfig()
     snippets: SnippetConfig = SnippetConfig()
@@ -175,7 +205,6 @@ class StudyConfig(_Section):
     sweep: SweepConfig = SweepConfig()
     judging: JudgingConfig = JudgingConfig()
     agents: StudyAgentConfig = StudyAgentConfig()
-    executor: ExecutorConfig = ExecutorConfig()
     gallery: int = Field(8, ge=0, description="test demonstrations per game to watch; 0 = none")
 
     @model_validator(mode="after")
@@ -202,27 +231,6 @@ class StudyConfig(_Section):
             "test demonstrations": _from(recording.first_test_level, recording.test),
             "agents' test levels": _from(TEST_START, TEST_LEVELS),
         }
-
-    def environment_of(self, game: str) -> EnvironmentConfig:
-        """A game's environment, with the levels that PPO trains on."""
-        name = game if "/" in game or "-v" in game else f"procgen/{game}"
-        return self.environment.model_copy(update={"id": name})
-
-    def run(self, game: str, agent: AgentConfig, *, steps: int, seed: int, name: str) -> RunConfig:
-        """The settings of one PPO training of this study."""
-        return RunConfig(
-            name=name,
-            seed=seed,
-            total_steps=max(steps, 1),
-            device=self.device,
-            precision=self.precision,
-            threads=self.threads,
-            environment=self.environment_of(game),
-            agent=agent.model_copy(update={"reward": "true"}),
-            segments={"length": 1},
-            reward=self.reward.model_copy(update={"time_adversary": 0.0}),  # no fits here
-            evaluation=EvaluationConfig(episodes=self.agents.episodes, test_start_level=TEST_START),
-        )
 
 
 TEST_START, TEST_LEVELS = 30_000_000, 100_000_000

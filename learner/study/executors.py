@@ -15,9 +15,11 @@ from typing import Any
 import torch
 
 from learner.devices import keep_large_blocks
-from learner.study.config import ExecutorConfig, StudyConfig
+from learner.errors import LearnerError
+from learner.study.config import AnyStudy, ExecutorConfig
 from learner.study.folder import StudyError, StudyFolder, read_json, write_json
-from learner.study.tasks import Task, attempt
+from learner.study.loading import parse_study
+from learner.study.tasks import Task
 
 Outcome = tuple[Task, str | None]
 """A task, and what kept it from finishing."""
@@ -25,7 +27,7 @@ Say = Callable[[str], None]
 
 
 def run_tasks(
-    study: StudyConfig, folder: StudyFolder, tasks: Sequence[Task], say: Say
+    study: AnyStudy, folder: StudyFolder, tasks: Sequence[Task], say: Say
 ) -> Iterator[Outcome]:
     """Run independent tasks; yields each as it ends. One that dies does not stop the others.
 
@@ -60,7 +62,7 @@ def _prefixed(say: Say, name: str, line: str) -> None:
 
 
 def _in_processes(
-    study: StudyConfig, values: dict[str, Any], root: str, tasks: Sequence[Task]
+    study: AnyStudy, values: dict[str, Any], root: str, tasks: Sequence[Task]
 ) -> Iterator[Outcome]:
     """One process per task, forked from a server that has loaded everything once."""
     workers = worker_count(study.executor)
@@ -162,3 +164,17 @@ def _on_worker(values: dict[str, Any], root: str, task: Task) -> str | None:
     """A task on a worker of a cluster."""
     torch.set_num_threads(values["threads"] or 1)
     return attempt(values, root, task, lambda _: None)
+
+
+def attempt(
+    values: dict[str, Any], root: str, task: Task, say: Callable[[str], None]
+) -> str | None:
+    """Do a task wherever it was sent; what kept it from finishing, or None."""
+    study, folder = parse_study(values), StudyFolder(Path(root))
+    try:
+        task.perform(study, folder, say)
+    except LearnerError as error:
+        write_json(folder.problem(task.name), {"task": task.name, "problem": str(error)})
+        return str(error)
+    folder.problem(task.name).unlink(missing_ok=True)
+    return None

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from learner.agents.payment import pay_true
 from learner.agents.ppo import PPOAgent, make_agent
 from learner.agents.probe import choose_compute
 from learner.config import RunConfig
 from learner.devices import Compute, require
+from learner.envs.protocol import Environments
 from learner.envs.registry import make
 from learner.seeds import integer
 from learner.study.config import StudyConfig
@@ -63,7 +65,22 @@ def train_expert(
 ) -> None:
     """Train a game's expert, from where an earlier attempt was left."""
     config, place = expert_config(study, game), folder.experts(game)
-    due = _schedule(config, study.experts.checkpoints)
+    train_policy(config, place, study.experts.checkpoints, folder.compute, pulse)
+
+
+def train_policy(
+    config: RunConfig, place: Path, count: int, compute_folder: Path, pulse: Callable[[str], None]
+) -> None:
+    """Train PPO on the true reward, from where an earlier attempt was left.
+
+    Args:
+        config: how.
+        place: its folder; `finished` lies there in the end.
+        count: checkpoints kept, the untrained agent among them.
+        compute_folder: how networks are run on this machine.
+        pulse: told how it goes.
+    """
+    due = _schedule(config, count)
     environments = make(
         config.environment,
         num_envs=config.environment.num_envs,
@@ -72,18 +89,35 @@ def train_expert(
     with closing(environments):
         latest = place / _LATEST
         state = load_state(latest) if latest.exists() else None
-        if state:
-            compute = require(Compute(**state["agent"]["compute"]))
-        else:
-            compute = choose_compute(config, environments, folder.compute)
-        agent = make_agent(config, environments, compute)
-        environments.reset()
-        if state:
-            agent.load_state_dict(state["agent"])
-            for index, snapshot in enumerate(state["environments"]):
-                environments.load(index, snapshot)
+        agent = begin(config, environments, compute_folder, state)
         _train(agent, config, place, due, pulse)
     (place / "finished").touch()
+
+
+def begin(
+    config: RunConfig,
+    environments: Environments,
+    compute_folder: Path,
+    state: dict[str, Any] | None,
+) -> PPOAgent:
+    """A fresh agent, or one as `snapshot` kept it, its environments with it."""
+    if state is None:
+        compute = choose_compute(config, environments, compute_folder)
+    else:
+        compute = require(Compute(**state["agent"]["compute"]))
+    agent = make_agent(config, environments, compute)
+    environments.reset()
+    if state is not None:
+        agent.load_state_dict(state["agent"])
+        for index, one in enumerate(state["environments"]):
+            environments.load(index, one)
+    return agent
+
+
+def snapshot(agent: PPOAgent) -> dict[str, Any]:
+    """Everything that training goes on from."""
+    environments = [agent.env.save(index) for index in range(agent.env.num_envs)]
+    return {"agent": agent.state_dict(), "environments": environments}
 
 
 def _schedule(config: RunConfig, count: int) -> list[int]:
@@ -99,27 +133,24 @@ def _train(
     """Iterate to the last checkpoint; each is kept with the state to go on from."""
     while True:
         if agent.steps in due and not (place / _name(agent.steps)).exists():
-            state = agent.state_dict()
-            _save(place / _LATEST, {"agent": state, "environments": _snapshots(agent)})
-            _save(place / _name(agent.steps), {"agent": state})
+            state = snapshot(agent)
+            save_state(place / _LATEST, state)
+            save_state(place / _name(agent.steps), {"agent": state["agent"]})
             metrics = agent.episode_metrics()
             score = f", return {metrics['rollout/ep_rew_mean']:.2f}" if metrics else ""
             pulse(f"{agent.steps:,} of {due[-1]:,} steps{score}")
         if agent.steps >= due[-1]:
             return
         rollout = agent.collect(agent.steps // config.rollout_steps + 1, capture=False)
-        agent.improve(rollout, rollout.true_rewards)
-
-
-def _snapshots(agent: PPOAgent) -> list[bytes]:
-    return [agent.env.save(index) for index in range(agent.env.num_envs)]
+        agent.improve(rollout, pay_true(rollout.true_rewards, config.agent))
 
 
 def _name(steps: int) -> str:
     return f"{steps:012d}.pt"
 
 
-def _save(path: Path, values: dict[str, Any]) -> None:
+def save_state(path: Path, values: dict[str, Any]) -> None:
+    """Write an agent's state, whole or not at all."""
     buffer = io.BytesIO()
     torch.save(values, buffer)
     write_whole(path, lambda file: file.write(buffer.getbuffer()))

@@ -22,20 +22,22 @@ _SIDE_BY_SIDE = 3
 _OWN = "own"  # in a path: the evaluation set of the rule itself
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """A figure as a file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
 
 
-def _grid(columns: int, rows: int = 1, size: tuple[float, float] = _SIZE) -> tuple[Figure, Any]:
+def grid(columns: int, rows: int = 1, size: tuple[float, float] = _SIZE) -> tuple[Figure, Any]:
+    """A figure of panels of a size in inches, and its (rows, columns) axes."""
     figure = Figure((size[0] * columns, size[1] * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
 def accuracy_curves(results: Results, game: str) -> bytes:
     """Accuracy on truly labelled pairs, and on each rule's own, against demonstrations."""
-    figure, ((left, right),) = _grid(2)
+    figure, ((left, right),) = grid(2)
     _curves(left, results, game, ("accuracy", TRUE_ALIGNED, "value"))
     left.set_title("truly labelled pairs of one start (clock: 0.50)")
     _curves(right, results, game, ("accuracy", _OWN, "value"))
@@ -49,12 +51,12 @@ def accuracy_curves(results: Results, game: str) -> bytes:
         axes.axhline(0.5, color="grey", lw=0.8)
         axes.set_ylabel("accuracy")
     right.legend(fontsize=7)
-    return _png(figure)
+    return png(figure)
 
 
 def correlation_curves(results: Results, game: str) -> bytes:
     """Spearman of predicted and true return against demonstrations, the length baseline drawn."""
-    figure, (row,) = _grid(3)
+    figure, (row,) = grid(3)
     baseline = results.baselines[game]["figures"]["length"]["returns"]["spearman"]["value"]
     for axes, key, title in (
         (row[0], "spearman", "raw"),
@@ -67,7 +69,7 @@ def correlation_curves(results: Results, game: str) -> bytes:
         axes.axhline(0, color="grey", lw=0.8)
         axes.set(title=title, ylabel="Spearman with true return", ylim=(-1.05, 1.05))
     row[0].legend(fontsize=7)
-    return _png(figure)
+    return png(figure)
 
 
 def _curves(axes: Axes, results: Results, game: str, path: tuple[str, ...]) -> None:
@@ -101,7 +103,7 @@ def sample_demonstrations(bank: Bank) -> list[int]:
 def cumulative(bank: Bank, rewards: dict[str, NDArray[np.float32]]) -> bytes:
     """Cumulative true and predicted reward over sample demonstrations, a row per model."""
     chosen = sample_demonstrations(bank)
-    figure, rows = _grid(len(chosen), len(rewards), (4.6, 2.4))
+    figure, rows = grid(len(chosen), len(rewards), (4.6, 2.4))
     for axes_row, (name, predicted) in zip(rows, rewards.items(), strict=True):
         for axes, index, quality in zip(axes_row, chosen, _SHOWN, strict=True):
             steps = bank.steps(index)
@@ -114,13 +116,13 @@ def cumulative(bank: Bank, rewards: dict[str, NDArray[np.float32]]) -> bytes:
             axes.set_title(f"{name}: {quality}, return {one.true_return:g}", fontsize=8)
     for axes in rows[-1]:
         axes.set_xlabel("step (blue: predicted, dashed: true)", fontsize=8)
-    return _png(figure)
+    return png(figure)
 
 
 def strips(bank: Bank, rewards: dict[str, NDArray[np.float32]]) -> bytes:
     """Per-step predicted reward of sample demonstrations, true rewards marked above."""
     chosen = sample_demonstrations(bank)
-    figure, rows = _grid(1, len(chosen), (11, 0.5 + 0.32 * len(rewards)))
+    figure, rows = grid(1, len(chosen), (11, 0.5 + 0.32 * len(rewards)))
     for (axes,), index, quality in zip(rows, chosen, _SHOWN, strict=True):
         steps = bank.steps(index)
         values = np.stack([_standard(one[steps]) for one in rewards.values()])
@@ -132,7 +134,7 @@ def strips(bank: Bank, rewards: dict[str, NDArray[np.float32]]) -> bytes:
         one = bank.entries[index]
         title = f"{quality}: return {one.true_return:g}, level {one.level}"
         axes.set_title(title, fontsize=8, pad=8)
-    return _png(figure)
+    return png(figure)
 
 
 def _standard(values: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -144,7 +146,7 @@ def _standard(values: NDArray[np.float32]) -> NDArray[np.float64]:
 def events(found: list[dict[str, Any]]) -> bytes:
     """Mean predicted reward around true rewards, a panel per kind, a line per model."""
     kinds = [one["reward"] for one in found[0]["figures"]["events"]][:_SIDE_BY_SIDE]
-    figure, (row,) = _grid(max(len(kinds), 1), 1, (4.6, 3.0))
+    figure, (row,) = grid(max(len(kinds), 1), 1, (4.6, 3.0))
     for axes, kind in zip(row, kinds, strict=False):
         for number, cell in enumerate(found):
             match = next((one for one in cell["figures"]["events"] if one["reward"] == kind), None)
@@ -162,12 +164,12 @@ def events(found: list[dict[str, Any]]) -> bytes:
         axes.set_xlabel("steps from the event")
     row[0].set_ylabel("predicted, less that of quiet steps")
     row[0].legend(fontsize=7)
-    return _png(figure)
+    return png(figure)
 
 
 def reliability(found: list[dict[str, Any]]) -> bytes:
     """Observed against predicted preference on truly labelled pairs."""
-    figure, ((axes,),) = _grid(1)
+    figure, ((axes,),) = grid(1)
     axes.plot([0, 1], [0, 1], color="grey", lw=0.8)
     for number, cell in enumerate(found):
         values = cell["figures"].get("calibration")
@@ -177,12 +179,12 @@ def reliability(found: list[dict[str, Any]]) -> bytes:
             axes.plot(*np.array(points).T, "o-", color=f"C{number}", ms=3, label=label)
     axes.set(xlabel="predicted P(first is better)", ylabel="observed")
     axes.legend(fontsize=7)
-    return _png(figure)
+    return png(figure)
 
 
 def agent_bars(found: list[dict[str, Any]]) -> bytes:
     """True return of agents on unseen levels with intervals."""
-    figure, ((axes,),) = _grid(1, 1, (8, 0.6 + 0.36 * len(found)))
+    figure, ((axes,),) = grid(1, 1, (8, 0.6 + 0.36 * len(found)))
     for number, one in enumerate(found):
         test = one["test"]
         ends = [[test["value"] - test["low"]], [test["high"] - test["value"]]]
@@ -191,7 +193,7 @@ def agent_bars(found: list[dict[str, Any]]) -> bytes:
     axes.set_yticks(range(len(found)), [agent_label(one) for one in found], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel("true return (dot: unseen levels, 95 %; bar: train levels)")
-    return _png(figure)
+    return png(figure)
 
 
 def agent_label(one: dict[str, Any]) -> str:

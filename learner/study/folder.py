@@ -8,10 +8,12 @@ cells/NAME.json and NAME.pt          a reward model, and what it is worth
 agents/NAME.json                     an agent trained on a frozen reward, and its scores
 compute/                             threads and precision, by machine and network
 problems/                            why a task did not finish
+SHA256SUMS                           of everything else
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -21,6 +23,9 @@ from typing import Any, BinaryIO
 
 from learner.choices import FOLDER
 from learner.errors import LearnerError
+
+CHECKSUMS = "SHA256SUMS"
+_UNLISTED = {CHECKSUMS, "bank", FOLDER, "problems"}
 
 
 class StudyError(LearnerError):
@@ -59,6 +64,22 @@ def read_json(path: Path) -> Any:
         raise StudyError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise StudyError(f"{path} is damaged; remove it and start the study again") from error
+
+
+def write_checksums(root: Path) -> None:
+    """List the SHA-256 of everything that a study made, as `sha256sum -c SHA256SUMS` reads it.
+
+    Left out are what is made again when it is missing, problems, and drafts.
+    """
+    lines = []
+    for path in sorted(root.rglob("*")):
+        place = path.relative_to(root)
+        if not path.is_file() or path.name.startswith(".") or place.parts[0] in _UNLISTED:
+            continue
+        with path.open("rb") as file:
+            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {place.as_posix()}\n")
+    content = "".join(lines).encode()
+    write_whole(root / CHECKSUMS, lambda file: file.write(content))
 
 
 def _finite(values: Any) -> Any:

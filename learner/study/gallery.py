@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from learner.clips import render_agent_view, render_clip
 from learner.study.config import StudyConfig
 from learner.study.folder import StudyError, StudyFolder, read_json, write_whole
+from learner.study.pages import templates
 from learner.study.recording import Entry, path_of
 from learner.trajectories import Segment, Trajectory
 
@@ -31,11 +30,10 @@ def make_gallery(study: StudyConfig, folder: StudyFolder, game: str) -> None:
     spread = np.linspace(0, len(order) - 1, min(study.gallery, len(order))).round().astype(int)
     shown = [order[int(at)] for at in spread]
     films = [_film(Trajectory.from_bytes(path_of(place, one.number).read_bytes())) for one in shown]
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
-    )
-    page = templates.get_template("gallery.html").render(
-        study=study, game=game, demonstrations=list(zip(shown, films, strict=True))
+    page = (
+        templates()
+        .get_template("gallery.html")
+        .render(study=study, game=game, demonstrations=list(zip(shown, films, strict=True)))
     )
     write_whole(folder.gallery(game), lambda file: file.write(page.encode()))
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from learner.evaluation.accuracy import CLOCK_LIMIT
@@ -15,6 +13,7 @@ from learner.study import figures
 from learner.study.bank import open_bank
 from learner.study.cells import Cell, read_predictions
 from learner.study.folder import StudyFolder, write_whole
+from learner.study.pages import templates
 from learner.study.summary import Results, Values, table
 
 COLUMNS = {
@@ -35,16 +34,16 @@ COLUMNS = {
 
 def write_report(results: Results, folder: StudyFolder) -> Path:
     """Draw everything that finished and write report.html."""
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
-    )
-    templates.filters["number"] = _number
-    page = templates.get_template("report.html").render(
-        study=results.study,
-        games=[_game(results, folder, game) for game in results.baselines],
-        columns=COLUMNS,
-        limit=CLOCK_LIMIT,
-        problems=_problems(results),
+    page = (
+        templates()
+        .get_template("report.html")
+        .render(
+            study=results.study,
+            games=[_game(results, folder, game) for game in results.baselines],
+            columns=COLUMNS,
+            limit=CLOCK_LIMIT,
+            problems=_problems(results),
+        )
     )
     path = folder.root / "report.html"
     write_whole(path, lambda file: file.write(page.encode()))
@@ -137,7 +136,3 @@ def _problems(results: Results) -> dict[str, list[str]]:
         if notes:
             noted.setdefault(name, []).extend(notes)
     return noted
-
-
-def _number(value: Any) -> str:
-    return "–" if value is None else f"{value:.2f}"

@@ -8,56 +8,71 @@ Killed at any moment and started again, it goes on from what is finished.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from learner.study.config import StudyConfig
+from learner.study.config import AnyStudy
 from learner.study.executors import run_tasks
-from learner.study.folder import StudyFolder, write_json
-from learner.study.report import write_report
-from learner.study.summary import Results, collect
-from learner.study.tasks import STAGES, Task, plan_tasks
+from learner.study.folder import StudyError, StudyFolder, write_checksums, write_json
+from learner.study.kinds import Collected, kind_of
+from learner.study.loading import parse_study
+from learner.study.tasks import Task
+from learner.yaml_file import ConfigError
 
 
-def run_study(study: StudyConfig, root: Path, say: Callable[[str], None]) -> Results:
-    """Run what is not finished, then write the report and results.json.
+def run_study(
+    study: AnyStudy, root: Path, say: Callable[[str], None], only: Collection[str] = ()
+) -> Collected:
+    """Run what is not finished, then write the report, results.json and checksums.
 
-    Args and errors as of `run_stages`.
+    Args, errors and what is returned as of `run_stages`.
     """
-    results = run_stages(study, root, say)
+    results = run_stages(study, root, say, only)
     write_json(root / "results.json", results.as_dict())
-    write_report(results, StudyFolder(root))
+    kind_of(study).report(results, StudyFolder(root))
+    write_checksums(root)
     return results
 
 
-def run_stages(study: StudyConfig, root: Path, say: Callable[[str], None]) -> Results:
+def run_stages(
+    study: AnyStudy, root: Path, say: Callable[[str], None], only: Collection[str] = ()
+) -> Collected:
     """Run what is not finished; a task that fails is reported and the rest goes on.
 
     Args:
         study: the configuration.
         root: the study's folder.
         say: told, in lines, how it goes.
+        only: stages that are run; what they need must be finished. None named = all.
+
+    Returns:
+        What the study's kind collects.
 
     Raises:
-        StudyError: the folder holds another study.
+        StudyError: the folder holds another study, or there is no such stage.
     """
-    folder = StudyFolder(root)
+    kind, folder = kind_of(study), StudyFolder(root)
+    unknown = sorted(set(only) - set(kind.stages))
+    if unknown:
+        raise StudyError(f"there is no stage '{unknown[0]}'; it has {', '.join(kind.stages)}")
     folder.claim(_plain(study), _completed)
-    tasks = plan_tasks(study)
+    tasks = kind.plan(study)
     problems: dict[str, str] = {}
-    for stage in STAGES:
+    for stage in kind.stages:
+        if only and stage not in only:
+            continue
         own = [task for task in tasks if task.stage == stage]
         left = [task for task in own if not task.finished(folder)]
         say(f"{stage}: {len(own) - len(left)} of {len(own)} finished")
         ready = _ready(left, tasks, folder, problems, say)
         _run(study, folder, ready, problems, say)
-    return collect(study, folder, tasks, problems)
+    return kind.collect(study, folder, tasks, problems)
 
 
-def _plain(study: StudyConfig) -> dict[str, Any]:
+def _plain(study: AnyStudy) -> dict[str, Any]:
     """What makes a study this one and no other; where it runs does not."""
     return study.model_dump(mode="json", exclude={"executor", "threads"})
 
@@ -65,14 +80,14 @@ def _plain(study: StudyConfig) -> dict[str, Any]:
 def _completed(kept: Any) -> dict[str, Any]:
     """A configuration kept before a key was added has that key's default."""
     try:
-        return _plain(StudyConfig.model_validate(kept))
-    except ValidationError:
+        return _plain(parse_study(kept))
+    except (ValidationError, ConfigError):
         return dict(kept)  # `claim` names what differs
 
 
 def _ready(
-    left: list[Task],
-    tasks: list[Task],
+    left: Sequence[Task],
+    tasks: Sequence[Task],
     folder: StudyFolder,
     problems: dict[str, str],
     say: Callable[[str], None],
@@ -91,7 +106,7 @@ def _ready(
 
 
 def _run(
-    study: StudyConfig,
+    study: AnyStudy,
     folder: StudyFolder,
     ready: list[Task],
     problems: dict[str, str],

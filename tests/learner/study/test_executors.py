@@ -11,7 +11,7 @@ import pytest
 
 from learner.study.executors import run_tasks
 from learner.study.folder import StudyFolder
-from learner.study.tasks import plan_tasks
+from learner.study.plan import plan_tasks
 
 
 def cells_to_do(study, folder):

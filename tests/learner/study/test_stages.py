@@ -10,9 +10,9 @@ import pytest
 
 from learner.study.agents import agent_tasks, train_agent
 from learner.study.folder import StudyError, StudyFolder
+from learner.study.plan import plan_tasks
 from learner.study.report import write_report
 from learner.study.stages import run_stages, run_study
-from learner.study.tasks import plan_tasks
 
 
 def run(study, root):
