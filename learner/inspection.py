@@ -15,7 +15,7 @@ from learner.errors import LearnerError
 from learner.replay import Replay, frame_rate
 from learner.rewards.ensemble import ForeignRewardModel, RewardEnsemble
 from learner.saliency import Method, maps
-from learner.trajectories import Segment, Trajectory
+from learner.trajectories import Segment, Trajectory, TrajectoryError
 
 
 class NothingToSee(LearnerError):
@@ -23,14 +23,10 @@ class NothingToSee(LearnerError):
 
 
 def describe_steps(trajectory: Trajectory) -> bytes:
-    """JSON: level, frames per second, and by step true rewards (null: not known) and ends.
-
-    Raises:
-        TrajectoryError: its environment cannot be made here.
-    """
+    """JSON: level, frames per second, and by step true rewards (null: not known) and ends."""
     return _json(
         level=trajectory.level,
-        fps=frame_rate(trajectory),
+        fps=_rate(trajectory),
         rewards=_numbers(trajectory.rewards),
         ends=[bool(end) for end in trajectory.ends],
     )
@@ -142,7 +138,7 @@ class SegmentScores:
             played.observations[segment.window], segment.trajectory.actions[segment.window]
         )
         paid = self._model.normalise(raw).mean(axis=1)
-        self._fps = self._fps or frame_rate(segment.trajectory)
+        self._fps = self._fps or _rate(segment.trajectory)
         self._scores.append(
             {
                 "id": key,
@@ -160,6 +156,14 @@ class SegmentScores:
             of: how many segments there are in all.
         """
         return _json(of=of, fps=self._fps, segments=self._scores)
+
+
+def _rate(trajectory: Trajectory) -> int | None:
+    """Frames per second; None where it cannot be shown here, which keeps nothing else back."""
+    try:
+        return frame_rate(trajectory)
+    except TrajectoryError:
+        return None
 
 
 def _numbers(values: NDArray[Any] | Sequence[float]) -> list[float | None]:

@@ -79,14 +79,14 @@ def make_model(seed: int = 0) -> RewardEnsemble:
     return RewardEnsemble(space, spaces.Discrete(2), config, seed)
 
 
-def make_trajectory(rewards: Any = None, seen: Any = None) -> Trajectory:
+def make_trajectory(rewards: Any = None, seen: Any = None, blind: bool = False) -> Trajectory:
     frames = numbered(STEPS)
     seen = frames if seen is None else seen
     if rewards is None:
         rewards = np.zeros(STEPS)
         rewards[[11, 30]] = 10, -1
     return Trajectory(
-        environment={"id": "CartPole-v1"},
+        environment={"id": "Gone-v0" if blind else "CartPole-v1"},
         start_state=None,
         actions=np.zeros(STEPS, np.int64),
         rewards=np.asarray(rewards, np.float32),
@@ -96,7 +96,7 @@ def make_trajectory(rewards: Any = None, seen: Any = None) -> Trajectory:
         policy_step=4096,
         digest=digest(seen),
         observations=seen,
-        frames=frames,
+        frames=None if blind else frames,
     )
 
 
@@ -396,6 +396,20 @@ def test_where_the_agent_sees_numbers_the_page_says_so(
     page.get_by_label("Saliency").select_option("gradient")
     expect(page.locator("[data-map-text]")).to_contain_text("needs a reward model of pictures")
     expect(page.locator("[data-values] tr")).to_have_count(5)
+
+
+def test_without_a_video_the_rewards_are_shown_step_by_step(
+    page: Page, workplace: Any, examiner: list[int]
+) -> None:
+    blind = record(workplace, model=make_model(), blind=True)
+    page.goto(f"/runs/coinrun/explore/trajectories/{blind.id}")
+    expect(page.locator("[data-values] tr")).to_have_count(5, timeout=30_000)
+    expect(page.locator("[data-film-note]")).to_contain_text("cannot be shown", timeout=30_000)
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("[data-at]")).to_have_text("step 1")
+    mean = blind.members.mean(axis=0)
+    shown = float(figures(page)["mean: what the agent is paid"][0])
+    assert shown == pytest.approx(mean[1], rel=0.01)
 
 
 def test_a_trajectory_of_another_game_has_no_rewards_and_says_why(

@@ -1,3 +1,4 @@
+const RIGHT = 48; // pixels for a second axis, left free where there is none: plots above each other agree
 const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000];
 
 /** A plot along the steps of a trajectory, with the step on the screen as an upright line. */
@@ -76,11 +77,11 @@ export class StepPlot {
       { ...axis, size: 28, gap: 8, space: 60, incrs: STEPS },
       { ...axis, scale: first, size: 48, gap: 6, space: 28 },
     ];
-    if (second) axes.push({ ...axis, scale: second, side: 1, size: 48, gap: 6, space: 28, grid: { show: false } });
+    if (second) axes.push({ ...axis, scale: second, side: 1, size: RIGHT, gap: 6, space: 28, grid: { show: false } });
     return {
       width: this.frame.clientWidth,
       height: this.frame.clientHeight,
-      padding: [8, second ? 0 : 12, 0, 0],
+      padding: [8, second ? 0 : RIGHT, 0, 0],
       legend: { show: false },
       cursor: { show: false },
       scales: { x: { time: false } },

@@ -29,17 +29,16 @@ look?.addEventListener("click", async () => {
 /** A clip is fetched when it comes into sight; one that is not made yet is cut from its film. */
 async function load(link) {
   const video = link.querySelector("video");
+  const missing = link.querySelector("[data-missing]");
   const { clip, film, start = 0 } = link.dataset;
   try {
     video.src = clip ?? (await findOut(address, { aspect: "film", trajectory: Number(film) }));
+    missing.textContent = "";
+    video.addEventListener("error", () => (missing.textContent = "This clip is gone."));
     video.addEventListener("loadedmetadata", () => (video.currentTime = Number(start) + 0.01), { once: true });
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    video.remove();
-    const note = document.createElement("span");
-    note.className = "sheet-missing quiet";
-    note.textContent = error.message;
-    link.prepend(note);
+    missing.textContent = error.message;
   }
 }
 

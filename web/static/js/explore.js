@@ -77,7 +77,7 @@ const loaders = {
       const steps = await findOutValues(address, wanted("steps", { again: renew }), { onLonely: lonely });
       values.takeSteps(steps);
       find("level").textContent = steps.level >= 0 ? steps.level : "–";
-      film.measure({ steps: steps.ends.length, fps: steps.fps });
+      film.measure({ steps: steps.ends.length, fps: steps.fps ?? 1 });
       drawAll();
       return values.remark();
     }),
