@@ -51,10 +51,13 @@ class Trace:
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", UNKNOWN)
-        if scope["path"].startswith("/static/"):
+        static = scope["path"].startswith("/static/")
+        if static:
             route = "/static"
         self.gauges.requests.labels(scope["method"], route, str(status)).inc()
         self.gauges.seconds.labels(route).observe(seconds)
+        if static:  # a page has twenty of them
+            return
         log.debug(
             "request",
             method=scope["method"],

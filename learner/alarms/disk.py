@@ -10,6 +10,8 @@ LEAST_GIB = 2.0
 SMALL_GIB, LEAST_PERCENT = 20.0, 3.0
 SOON_HOURS = 12.0
 POINTS = 30
+LEAST_SECONDS = 600.0
+"""What is written within minutes tells nothing of the hours to come."""
 
 
 def check(history: History) -> Alarm | None:
@@ -39,7 +41,7 @@ def _hours_left(history: History) -> float | None:
     if len(known) < POINTS:
         return None
     x, y = np.array(known).T
-    if x[-1] <= x[0]:
+    if x[-1] - x[0] < LEAST_SECONDS:
         return None
     slope = float(np.polyfit(x, y, 1)[0])
     return -float(y[-1]) / slope / 3600 if slope < 0 else None

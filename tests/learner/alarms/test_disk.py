@@ -37,3 +37,7 @@ def test_little_left_or_going_fast(free: list[float], percent: float, said: str 
 
 def test_a_clock_that_stands_still_tells_no_rate() -> None:
     assert check(history([20 - i / 10 for i in range(30)], 20, seconds=0.0)) is None
+
+
+def test_minutes_tell_nothing_of_hours() -> None:
+    assert check(history([20 - i / 10 for i in range(30)], 20, seconds=0.5)) is None
