@@ -20,7 +20,7 @@ from learner.queries.features import labelled_features, pool_features
 from learner.queries.pairs import Pool, draw_pool, uniform_pairs, window_sums
 from learner.queries.schedules import initial_share, labels_due
 from learner.queries.selection import Selection, disagreement, mean_entropy, select
-from learner.rewards.fitting import UnlabelledPairs
+from learner.rewards.objective import UnlabelledPairs
 from learner.seeds import generator
 from learner.segments import Window, draw_windows, to_segment
 from learner.teachers import SyntheticTeacher

@@ -69,7 +69,7 @@ PLANTS = (
     ),
     Plant(
         "frames 0-255 in training, 0-1 in use",
-        "learner/rewards/fitting.py",
+        "learner/rewards/objective.py",
         "        if train:\n            valid = crop",
         "        if train:\n            seen = 255 * seen\n            valid = crop",
         ("learner/rewards/test_fitting.py::test_pictures_are_scaled_alike_in_training_and_in_use",),

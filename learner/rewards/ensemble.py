@@ -302,7 +302,10 @@ class RewardEnsemble:
         return network
 
     def _tensor(self, values: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        if self.device.type == "cuda":  # from pinned memory, while the processor goes on
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor
 
 
 def win_probability(difference: Floats) -> Floats:

@@ -60,6 +60,9 @@ def by_people(write_config: Callable[..., str]) -> str:
     return write_config(
         name="people",
         total_steps=1_000_000,
+        environment={"id": "Pendulum-v1"},
+        agent={"network": "mlp"},
+        reward={"network": "mlp"},
         teacher={"kind": "person"},
         queries={"budget": 100, "min_preferences": 3, "open_target": 6},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import shutil
 import socket
 import sqlite3
 from typing import Any
@@ -32,6 +33,13 @@ def become_ordinary() -> None:
 def run_out_of_disk() -> None:
     """No file may grow past 300 kB: what the system says then is what it says of a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+
+
+@pytest.fixture
+def tables(command, sqlite_template) -> None:
+    """The command's folder with a database of this version."""
+    command.settings.var.mkdir()
+    shutil.copy(sqlite_template, command.settings.var / "clipwise.db")
 
 
 BAD_CONFIGS = {
@@ -78,9 +86,9 @@ def test_debug_shows_the_traceback(command, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("subcommand", ["up", "serve"])
-def test_a_port_in_use(command, subcommand) -> None:
+def test_a_port_in_use(command, subcommand, request) -> None:
     if subcommand == "serve":
-        command.run("migrate")
+        request.getfixturevalue("tables")
     with socket.socket() as other:
         other.bind(("127.0.0.1", command.settings.port))
         other.listen()
@@ -94,8 +102,8 @@ def test_a_variable_that_cannot_be_used(command) -> None:
     assert_refused(done, "CLIPWISE_PORT", "'http'")
 
 
+@pytest.mark.usefixtures("tables")
 def test_an_address_that_others_could_reach_without_a_secret(command) -> None:
-    command.run("migrate")
     done = command.run("serve", before="import os; os.environ['CLIPWISE_HOST'] = '0.0.0.0'")
     assert_refused(done, "CLIPWISE_SECRET", "32 random letters", "make one: python3")
 
@@ -120,18 +128,19 @@ def test_a_file_where_the_folder_should_be(command) -> None:
 
 
 def test_a_full_disk_stops_a_run_where_it_stands(command, tiny, assert_artifacts_whole) -> None:
-    done = command.run("run", tiny, preexec_fn=run_out_of_disk)
+    shorter = ("run", tiny, "total_steps=640")
+    done = command.run(*shorter, preexec_fn=run_out_of_disk)
     assert_refused(done, "disk", "space")
     assert command.processes() == []
-    again = command.run("run", tiny)
+    again = command.run(*shorter)
     assert again.returncode == 0, again.stderr
     assert again.stdout.strip().endswith("runs/tiny/result.json")
     assert_artifacts_whole()
 
 
+@pytest.mark.usefixtures("tables")
 @pytest.mark.parametrize("subcommand", ["up", "serve", "work", "migrate", "run"])
 def test_a_database_of_a_newer_version(command, tiny, subcommand) -> None:
-    command.run("migrate")
     path = command.settings.var / "clipwise.db"
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")

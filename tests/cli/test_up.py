@@ -97,7 +97,7 @@ def test_nothing_is_lost_when_worker_and_server_are_killed(
     assert_artifacts_whole()
 
 
-def test_a_renderer_or_worker_that_died_is_started_again(command, by_people) -> None:
+def test_what_died_is_started_again_and_killed_it_takes_all_along(command, by_people) -> None:
     up = command.start("up", "--config", by_people)
     command.wait_until_served()
     (renderer,) = command.wait_for(lambda: command.processes("--multiprocessing-fork"))
@@ -109,12 +109,6 @@ def test_a_renderer_or_worker_that_died_is_started_again(command, by_people) -> 
     out, _ = command.printed(up)
     assert "the renderer ended; starting it again" in out
     assert "the worker ended; starting it again" in out
-
-
-def test_killed_it_takes_server_worker_and_renderer_along(command, by_people) -> None:
-    up = command.start("up", "--config", by_people)
-    command.wait_until_served()
-    command.wait_for(lambda: command.processes("work"))
     up.kill()
     up.wait(5)
     command.wait_for(lambda: not command.processes(), seconds=30)
@@ -132,18 +126,15 @@ def test_a_run_without_people_or_of_another_config_is_not_gone_on_with(command, 
     assert states == {"tiny": "stopped", "people": "running"}
 
 
-def test_it_starts_behind_a_proxy(command, by_people, monkeypatch) -> None:
+def test_it_starts_behind_a_proxy_and_closing_the_terminal_ends_everything(
+    command, by_people, monkeypatch
+) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
-    up = command.start("up", "--config", by_people)
-    command.wait_for(lambda: "running at" in command.printed(up)[0])
-
-
-def test_closing_the_terminal_ends_everything(command, by_people) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it for all below it
     up = command.start("up", "--config", by_people)
     signal.signal(signal.SIGHUP, before)
-    command.wait_until_served()
+    command.wait_for(lambda: "running at" in command.printed(up)[0])
     up.send_signal(signal.SIGHUP)
     up.wait(20)
     command.wait_for(lambda: not command.processes(), seconds=2)

@@ -27,7 +27,7 @@ TINY: dict[str, Any] = {
     "reward": {"initial_epochs": 2, "epochs": 1, "batch_size": 4},
     "queries": {"budget": 16, "initial": 6, "candidates": 3, "min_preferences": 1},
     "teacher": {"kind": "synthetic"},
-    "evaluation": {"episodes": 2, "interim_episodes": 2, "every": 2},
+    "evaluation": {"episodes": 1, "interim_episodes": 1, "every": 3},
 }
 
 

@@ -17,7 +17,7 @@ from learner.control import Control
 from learner.envs.registry import make
 from learner.loop import TrainingLoop
 from learner.records import Workplace
-from learner.rewards.fitting import UnlabelledPairs
+from learner.rewards.objective import UnlabelledPairs
 from server.models import Metric
 
 CARTPOLE: dict[str, Any] = {

@@ -12,9 +12,10 @@ from learner.config import RewardConfig
 from learner.errors import Diverged
 from learner.preferences import LabelledPairs, PreferenceRow, SegmentStore, labelled_pairs
 from learner.rewards.ensemble import RewardEnsemble
-from learner.rewards.fitting import NothingToFit, UnlabelledPairs, batch_limit, fit
+from learner.rewards.fitting import NothingToFit, batch_limit, fit
 from learner.rewards.loss import preference_loss
 from learner.rewards.networks import RewardNetwork
+from learner.rewards.objective import UnlabelledPairs
 
 Config = Callable[..., RewardConfig]
 Make = Callable[..., RewardEnsemble]
@@ -444,7 +445,7 @@ def test_early_stopping_goes_back_to_the_weights_of_the_least_heldout_loss(
 def test_pictures_are_normalised_over_all_labelled_segments(
     config: Config, ensemble: Make, pictures: LabelledPairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("learner.rewards.fitting._JUDGED_IMAGES", 2)
+    monkeypatch.setattr("learner.rewards.judging._JUDGED_IMAGES", 2)
     made = config(network="christiano", initial_max_batches=5, holdout=0.1)
     model = ensemble(made, image=True)
 
