@@ -3,8 +3,9 @@
     python -m benchmarks.page LOG ...
 
 A LOG is what one `python -m benchmarks.NAME` printed. Writes docs/results/benchmarks.md: every
-figure that has a bar, with the date and the machine of its measurement. What was not measured is
-not on the page; figures of --quick runs do not belong on it.
+figure that has a bar, with the date and the machine of its measurement, and keeps what people wrote
+below the table, from the first heading on. What was not measured is not on the page; figures of
+--quick runs do not belong on it.
 """
 
 from __future__ import annotations
@@ -25,8 +26,6 @@ BASELINES = {
     "label_latency": "none: iterations until an answer counts",
     "versus_imitation": "imitation 1.0.1, one torch thread each, by turns",
     "pendulum": "imitation 1.0.1 with its documented recipe, one torch thread each, by turns",
-    "replay": "the same loop without capturing and checking clips",
-    "snippets": "the same pairs without shared frames",
 }
 _TOP = """# What the benchmarks measured
 
@@ -95,7 +94,8 @@ def write(logs: Sequence[Path], page: Path = PAGE) -> int:
         else:
             day = datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat()
             lines += rows(found, day)
-    page.write_text(_TOP + "".join(lines))
+    _, heading, prose = (page.read_text() if page.exists() else "").partition("\n## ")
+    page.write_text(_TOP + "".join(lines) + heading + prose)
     return silent
 
 

@@ -23,7 +23,9 @@ def test_figures_with_a_bar_are_on_the_page_and_short_ones_are_marked(
     log.write_text("what came before\n" + capsys.readouterr().out)
     silent.write_text("ended early\n")
     page = tmp_path / "page.md"
+    page.write_text("# Old\n\n| memory | an older line |\n\n## Why\n\nBecause.\n")
     assert write([log], page) == 0
+    assert page.read_text().endswith("\n\n## Why\n\nBecause.\n")
     lines = [line for line in page.read_text().splitlines() if line.startswith("| memory")]
     assert [line.split(" | ")[3:6] for line in lines] == [
         ["peak", "3.25 GiB", "≤ 4"],
