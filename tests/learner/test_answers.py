@@ -13,7 +13,6 @@ import pytest
 from learner.answers import Answers
 from learner.control import Control
 from learner.loop import TrainingLoop
-from learner.preferences import PreferenceRow
 from learner.records import RunRecords, Workplace
 from server.labellers import Exclusion
 
@@ -46,10 +45,8 @@ def test_memory_follows_the_buffer_and_undone_answers_bring_older_ones_back(
     assert few.ids.tolist() == whole.ids[-6:].tolist()
     assert newest.nbytes * len(whole) <= 1.5 * everything.nbytes * len(few)
 
-    last = newest.rows[-1]
-    undone = PreferenceRow(
-        last.id + 1, last.query, last.teacher, last.first, last.second, "withdrawn", None, last.id
-    )
+    last = [row for row in newest.rows if row.purpose == "ordinary"][-1]
+    undone = replace(last, id=newest.rows[-1].id + 1, answer="withdrawn", replaces=last.id)
     for answers in (everything, newest):
         answers.rows.append(undone)
     back = newest.labels()
