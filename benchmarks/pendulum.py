@@ -39,7 +39,7 @@ ASKED, LABELS, EPISODES = 50_000, 200, 100
 
 def make_config(seed: int, steps: int, labels: int, episodes: int) -> RunConfig:
     """Our run of a seed."""
-    first = labels // 4
+    first = labels // 2
     changes = [f"seed={seed}", f"total_steps={steps}", f"evaluation.episodes={episodes}"]
     return load_config(CONFIG, [*changes, f"queries.budget={labels}", f"queries.initial={first}"])
 
