@@ -20,7 +20,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from learner.study.config import load_study
+from learner.study.loading import load_any_study
 
 PAGE = Path("docs/results/generalisation.md")
 KEPT = Path("docs/results/data/generalisation")
@@ -103,7 +103,7 @@ def tables(studies: Sequence[Values]) -> list[str]:
 def command(config: Values) -> str:
     """What runs a study: its file, and what was set otherwise than it says now."""
     path = Path("experiments") / f"{config['name']}.yaml"
-    given = load_study(path).model_dump(mode="json")
+    given = load_any_study(path).model_dump(mode="json")
     words = ["clipwise", "study", str(path), *_overrides(config, given)]
     return " ".join(shlex.quote(word) for word in words)
 
