@@ -1,4 +1,4 @@
-"""No alarm at any time of three runs that went well; the planted ones are in test_planted.py."""
+"""No alarm at any time of three runs that went well; planted faults: ../test_vigil.py."""
 
 from __future__ import annotations
 
