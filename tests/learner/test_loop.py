@@ -244,7 +244,7 @@ def test_episodes_of_three_steps_are_learned_from(
     values = VECTORS | {
         "environment": {"id": "Brief-v0"},
         "segments": {"length": 25, "at_episode_end": at_episode_end},
-        "reward": {"network": "mlp", "initial_epochs": 200, "learning_rate": 3e-3},
+        "reward": {"network": "mlp", "initial_epochs": 200, "epochs": 50, "learning_rate": 3e-3},
     }
     loop = TrainingLoop(start(workplace, tiny(**values)), Control())
     outcome = loop.run()
