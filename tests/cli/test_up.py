@@ -102,13 +102,13 @@ def test_what_died_is_started_again_and_killed_it_takes_all_along(command, by_pe
     command.wait_until_served()
     (renderer,) = command.wait_for(lambda: command.processes("--multiprocessing-fork"))
     renderer.kill()
+    again = "the renderer ended; starting it again"
+    command.wait_for(lambda: again in command.printed(up)[0])
     answer(command, "people", 1)  # a pair with clips
     (worker,) = command.processes("work")
     worker.kill()
     command.wait_for(lambda: [one for one in command.processes("work") if one.pid != worker.pid])
-    out, _ = command.printed(up)
-    assert "the renderer ended; starting it again" in out
-    assert "the worker ended; starting it again" in out
+    assert "the worker ended; starting it again" in command.printed(up)[0]
     up.kill()
     up.wait(5)
     command.wait_for(lambda: not command.processes(), seconds=30)
