@@ -87,16 +87,15 @@ def _by_token(site: Site, shown: str) -> Visitor:
     now = datetime.now(UTC)
     found = None
     if shown.startswith(TOKEN_START):
-        with site.database.read() as s:
+        with site.database.glance() as s:
             found = tokens.find(s, fingerprint=fingerprint(site.settings, "token", shown))
     if found is None:
         raise Unauthorized("This token is not known, or it was revoked.")
-    token, person = found.token, found.person
-    if token.used_at is None or abs(now - token.used_at) > SEEN_EVERY:
+    if found.used_at is None or abs(now - found.used_at) > SEEN_EVERY:
         with site.database.write() as s:
-            tokens.touch(s, token_id=token.id, now=now)
-    scopes = frozenset(Scope(scope) for scope in token.scopes)
-    return Visitor(person_id=person.id, name=person.name, role=person.role, scopes=scopes)
+            tokens.touch(s, token_id=found.id, now=now)
+    scopes = frozenset(Scope(scope) for scope in found.scopes)
+    return Visitor(person_id=found.person_id, name=found.name, role=found.role, scopes=scopes)
 
 
 def team_only(site: SiteDep) -> None:

@@ -95,5 +95,14 @@ def get_visitor(connection: HTTPConnection) -> Visitor:
     return visitor
 
 
-SiteDep = Annotated[Site, Depends(get_site)]
-VisitorDep = Annotated[Visitor, Depends(get_visitor)]
+async def _site(connection: HTTPConnection) -> Site:
+    return get_site(connection)
+
+
+async def _visitor(connection: HTTPConnection) -> Visitor:
+    return get_visitor(connection)
+
+
+# Not the functions above: whatever is no coroutine costs each request a trip to another thread.
+SiteDep = Annotated[Site, Depends(_site)]
+VisitorDep = Annotated[Visitor, Depends(_visitor)]

@@ -30,9 +30,9 @@ def assignment_clip(
     v: str = "",
 ) -> Response:
     """Send one clip of a pair, or a part of it."""
-    with site.database.read() as session:
+    with site.database.glance() as connection:
         clip = labelling.shown_clip(
-            session, assignment_id=assignment, person_id=visitor.person_id, side=side
+            connection, assignment_id=assignment, person_id=visitor.person_id, side=side
         )
     if clip.artifact is None:
         raise NotFound("the clip is not made yet; try again in a few seconds")
@@ -56,9 +56,9 @@ def assignment_agent_view(
     v: str = "",
 ) -> Response:
     """Send one clip of a pair as the agent sees it, or a part of it."""
-    with site.database.read() as session:
+    with site.database.glance() as connection:
         clip = labelling.shown_clip(
-            session, assignment_id=assignment, person_id=visitor.person_id, side=side
+            connection, assignment_id=assignment, person_id=visitor.person_id, side=side
         )
     if not clip.agent:
         raise NotFound("there is no agent's view of this clip, or it is not made yet")

@@ -7,12 +7,36 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, bindparam, case, func, select
 from sqlalchemy.orm import Session, aliased
 
 from server.errors import Forbidden, NotFound
 from server.models import Answer, Assignment, Preference, Purpose, Query, Segment, Teacher
 from server.store.preferences import effective
+
+_SHOWN = (
+    select(Assignment.person_id, Segment.id, Segment.clip, Segment.agent_clip)
+    .join(Query, Query.id == Assignment.query_id)
+    .join(
+        Segment,
+        Segment.id
+        == case(
+            (Assignment.a_on_left == bindparam("left"), Query.segment_a_id),
+            else_=Query.segment_b_id,
+        ),
+    )
+    .where(Assignment.id == bindparam("assignment_id"))
+)
+_WITHDRAWAL = aliased(Preference)
+_TAKEN_BACK = (
+    select(Preference)
+    .join(_WITHDRAWAL, _WITHDRAWAL.replaces_id == Preference.id)
+    .where(
+        Preference.assignment_id.in_(bindparam("ids", expanding=True)),
+        _WITHDRAWAL.answer == Answer.WITHDRAWN,
+    )
+    .order_by(Preference.id)
+)
 
 
 @dataclass(frozen=True)
@@ -30,37 +54,25 @@ class ShownClip:
 
 
 def shown_clip(
-    s: Session, *, assignment_id: int, person_id: int, side: Literal["left", "right"]
+    s: Session | Connection, *, assignment_id: int, person_id: int, side: Literal["left", "right"]
 ) -> ShownClip:
     """The clip on one side of a person's pair, open or answered.
 
     Raises:
         NotFound, Forbidden: no such assignment, or somebody else's.
     """
-    row = s.execute(
-        select(Assignment, Query)
-        .join(Query, Query.id == Assignment.query_id)
-        .where(Assignment.id == assignment_id)
-    ).one_or_none()
+    row = s.execute(_SHOWN, {"assignment_id": assignment_id, "left": side == "left"}).one_or_none()
     if row is None:
         raise NotFound(f"no assignment {assignment_id}")
-    assignment, query = row
-    if assignment.person_id != person_id:
+    owner, segment_id, clip, agent = row
+    if owner != person_id:
         raise Forbidden("this pair was given to somebody else")
-    is_a = (side == "left") == assignment.a_on_left
-    segment = s.get_one(Segment, query.segment_a_id if is_a else query.segment_b_id)
-    return ShownClip(segment.id, segment.clip, segment.agent_clip)
+    return ShownClip(segment_id, clip, agent)
 
 
 def taken_back(s: Session, *, assignment_ids: Sequence[int]) -> dict[int, Preference]:
     """The newest answer that was taken back, for each of the assignments that has one."""
-    withdrawal = aliased(Preference)
-    rows = s.scalars(
-        select(Preference)
-        .join(withdrawal, withdrawal.replaces_id == Preference.id)
-        .where(Preference.assignment_id.in_(assignment_ids), withdrawal.answer == Answer.WITHDRAWN)
-        .order_by(Preference.id)
-    )
+    rows = s.scalars(_TAKEN_BACK, {"ids": assignment_ids})
     return {row.assignment_id: row for row in rows if row.assignment_id is not None}
 
 

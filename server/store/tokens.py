@@ -6,17 +6,41 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.orm import Session
 
 from server.credentials import Token
 from server.errors import NotFound
-from server.models import Person
+from server.models import Person, Role
+
+_FIND = (
+    select(Token.id, Token.scopes, Token.used_at, Person.id, Person.name, Person.role)
+    .join(Person, Person.id == Token.person_id)
+    .where(Token.fingerprint == bindparam("fingerprint"), Token.revoked_at.is_(None), Person.active)
+)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What a token opens, and for whom.
+
+    Attributes:
+        id: of the token.
+        used_at: when it was last noted to be used.
+        name, role: of the person.
+    """
+
+    id: int
+    scopes: Sequence[str]
+    used_at: datetime | None
+    person_id: int
+    name: str
+    role: Role
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A token that a program has shown, and whose it is."""
+    """A token, and whose it is."""
 
     token: Token
     person: Person
@@ -46,14 +70,10 @@ def add_token(
     return token
 
 
-def find(s: Session, *, fingerprint: str) -> Shown | None:
+def find(s: Session | Connection, *, fingerprint: str) -> Pass | None:
     """The token with this fingerprint, unless it is revoked or its owner no longer welcome."""
-    row = s.execute(
-        select(Token, Person)
-        .join(Person, Person.id == Token.person_id)
-        .where(Token.fingerprint == fingerprint, Token.revoked_at.is_(None), Person.active)
-    ).one_or_none()
-    return Shown(*row) if row else None
+    row = s.execute(_FIND, {"fingerprint": fingerprint}).one_or_none()
+    return Pass(*row) if row else None
 
 
 def list_tokens(s: Session, *, person_id: int | None = None) -> Sequence[Shown]:
