@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from server.models import Answer, Preference, Purpose, Query, Run
@@ -28,6 +29,12 @@ from server.store.progress import Progress
 from server.store.progress import progress as progress_of
 from server.waiting import BELOW_THRESHOLD_LINE, PAUSED_LINE, waiting_line
 
+_TOLD = (
+    select(Query.gold, Query.selection, Run.config)
+    .join(Run, Run.id == Query.run_id)
+    .where(Query.id == bindparam("query_id"))
+)
+
 
 def lay(
     s: Session, *, run: Run, person_id: int, count: int, lease_seconds: int, now: datetime
@@ -39,7 +46,7 @@ def lay(
     own = progress_of(s, run_id=run.id, person_id=person_id, now=now)
     return Desk(
         assignments=_shown(s, held, now),
-        progress=_progress(s, own, run_id=run.id, person_id=person_id),
+        progress=_progress(own),
         waiting=None if held else _why_none(s, run, person_id, own.left, now),
         lease_seconds=lease_seconds,
     )
@@ -47,18 +54,16 @@ def lay(
 
 def progress(s: Session, *, run_id: int, person_id: int, now: datetime) -> ProgressOut:
     """Count a person's own answers."""
-    own = progress_of(s, run_id=run_id, person_id=person_id, now=now)
-    return _progress(s, own, run_id=run_id, person_id=person_id)
+    return _progress(progress_of(s, run_id=run_id, person_id=person_id, now=now))
 
 
-def _progress(s: Session, own: Progress, *, run_id: int, person_id: int) -> ProgressOut:
-    newest = labelling.newest_answer(s, run_id=run_id, person_id=person_id)
+def _progress(own: Progress) -> ProgressOut:
     return ProgressOut(
         today=own.today,
         total=own.total,
         median_seconds=own.median_seconds,
         left=own.answers_left,
-        newest_preference=newest,
+        newest_preference=own.newest,
     )
 
 
@@ -229,13 +234,12 @@ def _facts(row: Preference) -> dict[str, Any]:
 
 def _told(s: Session, row: Preference) -> dict[str, Any]:
     """What a person hears after the answer: feedback on practice, the reward model's opinion."""
-    query = s.get_one(Query, row.query_id)
-    if row.purpose is Purpose.PRACTICE and query.gold is not None:
-        known = _side(query.gold, a_on_left=bool(row.a_on_left))
-        return {"feedback": Feedback(right=row.answer is query.gold, side=known)}
-    predicted = query.selection.get("predicted")
-    run = s.get_one(Run, row.run_id)
-    if predicted is None or not rules_of(run.config).show_prediction:
+    gold, selection, config = s.execute(_TOLD, {"query_id": row.query_id}).one()
+    if row.purpose is Purpose.PRACTICE and gold is not None:
+        known = _side(gold, a_on_left=bool(row.a_on_left))
+        return {"feedback": Feedback(right=row.answer is gold, side=known)}
+    predicted = selection.get("predicted")
+    if predicted is None or not rules_of(config).show_prediction:
         return {}
     return {"prediction": predicted if row.a_on_left else 1.0 - predicted}
 

@@ -72,6 +72,12 @@ _LOCKED = (
     .with_for_update(of=Query, key_share=True)
     .execution_options(populate_existing=True)
 )
+_OWNER = (
+    select(models.Assignment.person_id, Query.run_id, Run.config)
+    .join(Query, Query.id == models.Assignment.query_id)
+    .join(Run, Run.id == Query.run_id)
+    .where(models.Assignment.id == bindparam("id"))
+)
 _CLOSE = (  # all that a person holds of a query: it may have been given to them twice
     update(models.Assignment)
     .where(
@@ -208,7 +214,7 @@ def renew(
         NotFound, Forbidden: no such assignment, or somebody else's.
         Conflict: it is closed, or others have it now. An answer to it is kept all the same.
     """
-    assignment, query = _own(s, assignment_id, person_id)
+    assignment, query, _ = _own(s, assignment_id, person_id)
     contested = assignment.purpose is Purpose.ORDINARY
     wanted = query.state is QueryState.OPEN
     gone = contested and wanted and assignment.expires_at < (assignment.closed_at or now)
@@ -228,8 +234,8 @@ def skip(s: Session, *, assignment_id: int, person_id: int, now: datetime) -> No
         NotFound, Forbidden: no such assignment, or somebody else's.
         Conflict: the run does not let anybody skip, or the pair is answered.
     """
-    assignment, query = _own(s, assignment_id, person_id)
-    policy = rules_of(s.get_one(Run, query.run_id).config).skip
+    assignment, query, rules = _own(s, assignment_id, person_id)
+    policy = rules.skip
     if policy == "off":
         raise Conflict("this run has no skipping; say that you can't tell")
     if assignment.skipped:
@@ -268,9 +274,8 @@ def submit(
         Invalid: a side, strength, duration, comment or key that cannot be.
     """
     check_key(submission_key)
-    assignment, query = _own(s, assignment_id, person_id)
+    assignment, query, rules = _own(s, assignment_id, person_id)
     given = Given(side, assignment.a_on_left, seconds, strength, flagged, comment)
-    rules = rules_of(s.get_one(Run, query.run_id).config)
     given.check(rules)
     teacher = teacher_for_person(s, person_id=person_id)
     earlier = with_key(s, teacher_id=teacher.id, submission_key=submission_key)
@@ -322,19 +327,15 @@ def open_view(s: Session, assignment_id: int | None) -> Assignment | None:
     return views(s, [row.id])[0] if row is not None and row.closed_at is None else None
 
 
-def _own(s: Session, assignment_id: int, person_id: int) -> tuple[models.Assignment, Query]:
-    """A person's assignment and its query, locked together with the run's answers."""
-    found = s.execute(
-        select(models.Assignment.person_id, Query.run_id)
-        .join(Query, Query.id == models.Assignment.query_id)
-        .where(models.Assignment.id == assignment_id)
-    ).one_or_none()
+def _own(s: Session, assignment_id: int, person_id: int) -> tuple[models.Assignment, Query, Rules]:
+    """A person's assignment and its query, locked together with the run's answers; its rules."""
+    found = s.execute(_OWNER, {"id": assignment_id}).one_or_none()
     if found is None:
         raise NotFound(f"no assignment {assignment_id}")
     if found.person_id != person_id:
         raise Forbidden("this pair was given to somebody else")
     lock_answers(s, found.run_id)
-    return locked(s, assignment_id)
+    return *locked(s, assignment_id), rules_of(found.config)
 
 
 def _renewed(

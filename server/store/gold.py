@@ -105,6 +105,10 @@ _GOLD_ANSWERS = (
     )
 )
 
+_PAUSED = select(Labeller.paused_at).where(
+    Labeller.run_id == bindparam("run_id"), Labeller.person_id == bindparam("person_id")
+)
+
 
 @dataclass(frozen=True)
 class GoldScore:
@@ -262,8 +266,7 @@ def unpause(s: Session, *, run_id: int, person_id: int) -> None:
 
 def is_paused(s: Session, *, run_id: int, person_id: int) -> bool:
     """Whether a person gets no pairs of a run for now."""
-    standing = s.get(Labeller, (run_id, person_id))
-    return standing is not None and standing.paused_at is not None
+    return s.scalar(_PAUSED, {"run_id": run_id, "person_id": person_id}) is not None
 
 
 def labellers(s: Session, *, run_id: int) -> list[tuple[Person, GoldScore, datetime | None]]:

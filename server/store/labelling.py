@@ -76,12 +76,6 @@ def taken_back(s: Session, *, assignment_ids: Sequence[int]) -> dict[int, Prefer
     return {row.assignment_id: row for row in rows if row.assignment_id is not None}
 
 
-def newest_answer(s: Session, *, run_id: int, person_id: int) -> int | None:
-    """Id of a person's last answer in a run that counts: what an undo takes back."""
-    newest = own_answers(s, run_id=run_id, person_id=person_id, limit=1)
-    return newest[0].id if newest else None
-
-
 def own_answers(
     s: Session, *, run_id: int, person_id: int, limit: int, before: int | None = None
 ) -> Sequence[Preference]:

@@ -13,12 +13,13 @@ from sqlalchemy import bindparam, case, func, select
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool
 
+from server.labellers import Exclusion
 from server.models import Answer, Preference, Purpose
-from server.store.labellers import excluded_teachers
+from server.store.labellers import excluded_pairs, excluded_teachers
 from server.store.preferences import FOLLOWING
 
 _FRESH = 200
-"""So many of the newest ids are counted again each time: they may be rolled back."""
+"""So many of the newest ids at least are counted again each time: they may be rolled back."""
 
 _WORTH = case((Preference.answer != Answer.WITHDRAWN, 1), else_=0) - case(
     (Preference.replaces_id.is_not(None), 1), else_=0
@@ -31,9 +32,14 @@ _COUNTS = select(func.coalesce(_LABELS, 0), func.coalesce(_CHECKS, 0)).where(
 )
 _BETWEEN = _COUNTS.where(Preference.id > bindparam("after"), Preference.id <= bindparam("until"))
 _EXCLUDED = _COUNTS.where(Preference.teacher_id.in_(bindparam("teachers", expanding=True)))
-_NEWEST = select(func.coalesce(func.max(Preference.id), 0)).where(
-    Preference.run_id == bindparam("run_id")
+_NEWEST = (
+    select(func.coalesce(func.max(Preference.id), 0))
+    .where(Preference.run_id == bindparam("run_id"))
+    .correlate(None)
+    .scalar_subquery()
 )
+_ANY_EXCLUDED = excluded_pairs().where(Exclusion.run_id == bindparam("run_id")).exists()
+_SINCE = _COUNTS.where(Preference.id > bindparam("after")).add_columns(_NEWEST, _ANY_EXCLUDED)
 
 
 @dataclass(frozen=True)
@@ -65,15 +71,15 @@ def count_answers(s: Session, *, run_id: int) -> Counted:
     """A run's labels, and the answers to checks beside them."""
     kept = _COUNTED.setdefault(s.connection().engine.pool, {})
     after, counted = kept.get(run_id, (0, Counted()))
-    newest = s.scalar(_NEWEST, {"run_id": run_id}) or 0
+    labels, checks, newest, any_excluded = s.execute(
+        _SINCE, {"run_id": run_id, "after": after}
+    ).one()
     settled = newest - _FRESH
-    if settled > after:
-        counted += _between(s, run_id, after, settled)
-        after = settled
-        kept[run_id] = after, counted
-    counted += _between(s, run_id, after, newest)
-    # Nobody, nearly always; and whoever is excluded can be included again.
-    if excluded := list(excluded_teachers(s, run_id=run_id)):
+    if settled - after > _FRESH:
+        kept[run_id] = settled, counted + _between(s, run_id, after, settled)
+    counted += Counted(labels, checks)
+    if any_excluded:  # nobody, nearly always; and whoever is excluded can be included again
+        excluded = list(excluded_teachers(s, run_id=run_id))
         labels, checks = s.execute(_EXCLUDED, {"run_id": run_id, "teachers": excluded}).one()
         counted += Counted(-labels, -checks)
     return counted

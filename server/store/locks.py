@@ -5,7 +5,7 @@ Order, so that nothing can wait in a circle: run, then person, then queries.
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import Integer, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from server.models import Person
@@ -13,6 +13,11 @@ from server.models import Person
 _ANSWERS = 41_072  # any number: these locks are ours among the database's advisory locks
 _LOGINS = 41_073
 _ADMINS = 41_074
+
+_LOCK_ANSWERS = select(func.pg_advisory_xact_lock(_ANSWERS, bindparam("run_id", type_=Integer)))
+_LOCK_PERSON = (
+    select(Person.id).where(Person.id == bindparam("person_id")).with_for_update(key_share=True)
+)
 
 
 def lock_answers(s: Session, run_id: int) -> None:
@@ -22,13 +27,13 @@ def lock_answers(s: Session, run_id: int) -> None:
     a reader that goes on after the last id it saw would miss it.
     """
     if s.get_bind().dialect.name == "postgresql":
-        s.execute(select(func.pg_advisory_xact_lock(_ANSWERS, run_id)))
+        s.execute(_LOCK_ANSWERS, {"run_id": run_id})
 
 
 def lock_person(s: Session, person_id: int) -> None:
     """Let one request at a time act for a person, so that two tabs cannot race."""
     if s.get_bind().dialect.name == "postgresql":
-        s.execute(select(Person.id).where(Person.id == person_id).with_for_update(key_share=True))
+        s.execute(_LOCK_PERSON, {"person_id": person_id})
 
 
 def lock_logins(s: Session) -> None:

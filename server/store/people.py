@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -13,6 +13,8 @@ from server.errors import NotFound
 from server.models import Person, Teacher, TeacherKind
 
 LOCAL = "local"
+
+_OF_PERSON = select(Teacher).where(Teacher.person_id == bindparam("person_id"))
 
 
 def local_person(s: Session, *, now: datetime) -> Person:
@@ -32,8 +34,7 @@ def teacher_for_person(s: Session, *, person_id: int) -> Teacher:
     Raises:
         NotFound: no such person.
     """
-    query = select(Teacher).where(Teacher.person_id == person_id)
-    teacher = s.scalar(query)
+    teacher = s.scalar(_OF_PERSON, {"person_id": person_id})
     if teacher is None:
         person = s.get(Person, person_id)
         if person is None:
@@ -42,7 +43,7 @@ def teacher_for_person(s: Session, *, person_id: int) -> Teacher:
             kind=TeacherKind.PERSON, name=person.name, person_id=person_id, settings={}
         )
         if not _added(s, teacher):
-            return s.scalars(query).one()
+            return s.scalars(_OF_PERSON, {"person_id": person_id}).one()
     return teacher
 
 

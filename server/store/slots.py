@@ -73,7 +73,18 @@ SKIPPED_BY_PERSON = (
     .correlate(Query)
     .exists()
 )
-_FREE = select(Query.answers_wanted - _ANSWERS - _LEASES).where(
+_ANY_LAPSED = (
+    select(Assignment.id)
+    .where(
+        Assignment.query_id == Query.id,
+        Assignment.purpose == Purpose.ORDINARY,
+        Assignment.closed_at.is_(None),
+        Assignment.expires_at < bindparam("now", type_=UtcDateTime()),
+    )
+    .correlate(Query)
+    .exists()
+)
+_FREE = select(Query.answers_wanted - _ANSWERS - _LEASES, _ANY_LAPSED).where(
     Query.id == bindparam("query_id"), Query.state == QueryState.OPEN
 )
 _LAPSED = (  # whoever changes one of them without the query's lock closes it
@@ -134,7 +145,7 @@ class Lease:
 
 def has_free_slot(s: Session, *, query_id: int, now: datetime) -> bool:
     """Whether somebody more can be given a query."""
-    return _free_slots(s, query_id, now) > 0
+    return _free_slots(s, query_id, now)[0] > 0
 
 
 def take_slot(
@@ -148,9 +159,10 @@ def take_slot(
     """
     passed_over: list[int] = []
     while (query_id := _candidate(s, lease, skipped_too, passed_over)) is not None:
-        free = _free_slots(s, query_id, lease.now)
+        free, any_lapsed = _free_slots(s, query_id, lease.now)
         if free > 0:
-            _end_lapsed(s, query_id, lease.now, room=free - 1)
+            if any_lapsed:
+                _end_lapsed(s, query_id, lease.now, room=free - 1)
             return assign(s, lease, query_id=query_id, a_on_left=a_on_left)
         passed_over.append(query_id)
     return None
@@ -178,8 +190,10 @@ def assign(
     return assignment
 
 
-def _free_slots(s: Session, query_id: int, now: datetime) -> int:
-    return s.scalar(_FREE, {"query_id": query_id, "now": now}) or 0
+def _free_slots(s: Session, query_id: int, now: datetime) -> tuple[int, bool]:
+    """How many, and whether there are leases that expired and are not closed."""
+    found = s.execute(_FREE, {"query_id": query_id, "now": now}).one_or_none()
+    return (0, False) if found is None else (found[0], found[1])
 
 
 def _end_lapsed(s: Session, query_id: int, now: datetime, *, room: int) -> None:

@@ -50,7 +50,7 @@ _IN_HANDS = (
     .correlate(Query)
     .exists()
 )
-_WAITING = (
+WAITING = (
     select(Query.id)
     .join(_A, _A.id == Query.segment_a_id)
     .join(_B, _B.id == Query.segment_b_id)
@@ -65,7 +65,8 @@ _WAITING = (
     )
     .order_by(Query.id)
 )
-_FREE = _WAITING.where(~_IN_HANDS, ~HELD_BY_PERSON, ~SKIPPED_BY_PERSON)
+"""Pairs of the newest trial that somebody could judge."""
+_FREE = WAITING.where(~_IN_HANDS, ~HELD_BY_PERSON, ~SKIPPED_BY_PERSON)
 
 
 @dataclass(frozen=True)
@@ -159,11 +160,6 @@ def results(s: Session, *, run_id: int) -> Sequence[Result]:
         )
         for number, given in answers.items()
     ]
-
-
-def waiting(s: Session, *, run_id: int) -> bool:
-    """Whether the newest trial has pairs that somebody could judge."""
-    return s.scalar(_WAITING.limit(1), {"run_id": run_id}) is not None
 
 
 def take_trial(s: Session, lease: Lease, rng: random.Random) -> Assignment | None:

@@ -336,15 +336,15 @@ def test_a_run_that_has_ended_gives_no_pair_and_takes_what_is_answered(
 def test_progress_counts_what_stands(scene: Scene) -> None:
     scene.ask(4)
     ada, bob = scene.person("ada"), scene.person("bob")
-    assert scene.progress(ada) == progress.Progress(0, 0, None, 1000, 1000)
+    assert scene.progress(ada) == progress.Progress(0, 0, None, 1000, 1000, None)
     first, second, third = scene.next(ada, count=3)
     scene.submit(first)
     scene.later(86_400)
-    scene.submit(second, "tie")
+    stands = scene.submit(second, "tie")
     scene.submit(third)
     scene.undo(ada, "u")
     scene.submit(scene.next(bob)[0])
-    assert scene.progress(ada) == progress.Progress(1, 2, 2.0, 997, 997)
+    assert scene.progress(ada) == progress.Progress(1, 2, 2.0, 997, 997, stands.id)
 
 
 def test_a_kill_in_mid_transaction_leaves_no_half_answer(scene: Scene, database_url: str) -> None:

@@ -112,7 +112,7 @@ def test_a_pair_is_judged_once_and_only_of_the_newest_trial(scene: Scene) -> Non
     assert given.count(Purpose.TRIAL) == 1
     with scene.database.read() as s:
         older, newest = trials.results(s, run_id=scene.run_id)
-        assert not trials.waiting(s, run_id=scene.run_id)
+        assert s.scalar(trials.WAITING, {"run_id": scene.run_id}) is None
     assert (older.decided, newest.decided) == (0, 1)
 
 
@@ -171,13 +171,13 @@ def test_an_oracle_answers_at_once_and_nothing_is_rendered(scene: Scene) -> None
 def test_clips_that_are_ready_make_a_trial_ready_but_open_no_query(scene: Scene) -> None:
     stage(scene, 1000, 2000, pairs=1, clip=None)
     with scene.database.read() as s:
-        assert not trials.waiting(s, run_id=scene.run_id)
+        assert s.scalar(trials.WAITING, {"run_id": scene.run_id}) is None
         segments = [segment.id for segment in s.query(Segment)]
     for segment_id in segments:
         with scene.write() as s:
             trajectories.set_clip(s, segment_id=segment_id, clip="d" * 64)
     with scene.database.read() as s:
-        assert trials.waiting(s, run_id=scene.run_id)
+        assert s.scalar(trials.WAITING, {"run_id": scene.run_id}) is not None
     assert scene.counts().open == 0
 
 
