@@ -104,7 +104,8 @@ def _labelled_run(settings: Settings, values: RunConfig, *, asked_for: bool) -> 
 def _start(*arguments: str) -> subprocess.Popen[bytes]:
     # A session of its own: Ctrl-C reaches this process only, which then ends both in order.
     command = [sys.executable, "-m", "cli", *arguments]
-    environment = os.environ | {PARENT: str(os.getpid())}
+    # What both print is for the person who started them, also where it goes to a file.
+    environment = {"CLIPWISE_LOG": "console"} | os.environ | {PARENT: str(os.getpid())}
     return subprocess.Popen(command, start_new_session=True, env=environment)
 
 

@@ -412,4 +412,5 @@ def test_a_backup_knows_every_column_that_names_an_artifact() -> None:
         for column in table.columns
         if isinstance(column.type, String) and column.type.length == 64
     }
-    assert found - NAMES == {"fingerprint", "name", "address"}
+    # What an inspection is about is named by its trajectory too, and its result is made again.
+    assert found - NAMES == {"fingerprint", "name", "address", "subject", "result"}

@@ -38,7 +38,13 @@ LOCAL = {
     "/runs/{name}/queries/{query}": "/runs/coinrun/queries/1",
 }
 TEAM = {"/label", "/login", "/join", "/account", "/people/accounts", "/people/audit"}
-ELSEWHERE = {"/label/{run}"}  # tests/browser/test_label_access.py
+ELSEWHERE = {  # tests/browser/test_label_access.py and test_explorer.py
+    "/label/{run}",
+    "/runs/{name}/explore",
+    "/runs/{name}/explore/episodes/{checkpoint}",
+    "/runs/{name}/explore/segments",
+    "/runs/{name}/explore/trajectories/{trajectory}",
+}
 NO_PAGES = ("/api/", "/media/", "/metrics", "/healthz", "/readyz")
 NO_PAGE_ENDINGS = (".csv", "/events")
 

@@ -20,6 +20,7 @@ def stored(settings: Settings) -> dict[str, list[Any]]:
         answers = s.execute(
             select(Preference.answer, Query.iteration, Query.selection)
             .join(Query, Query.id == Preference.query_id)
+            .where(Query.trial_id.is_(None))
             .order_by(Preference.id)
         )
         metrics = s.execute(
@@ -73,9 +74,9 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(
 
 def test_overrides_change_the_config_and_make_another_run(command, tiny) -> None:
     for name in ("tiny", "tiny-2"):
-        changes = ["total_steps=320", "queries.budget=4", "queries.initial=4", f"seed={len(name)}"]
+        changes = ["total_steps=320", "queries.budget=8", "queries.initial=8", f"seed={len(name)}"]
         done = command.run("run", tiny, *changes)
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip().endswith(f"runs/{name}/result.json")
     result = json.loads(Path(done.stdout.strip().splitlines()[-1]).read_text())
-    assert (result["steps"], result["labels"], result["config"]["seed"]) == (320, 4, 6)
+    assert (result["steps"], result["labels"], result["config"]["seed"]) == (320, 8, 6)

@@ -25,7 +25,7 @@ def test_variants_of_the_guide_are_accepted():
 
 def test_studies_of_the_guide_exist_and_every_rule_is_explained():
     named = set(re.findall(r"experiments/study-[a-z-]+\.yaml", GUIDE))
-    assert len(named) == 3
+    assert len(named) == 4
     for path in named:
         load_study(ROOT / path)
     for rule in RULES:

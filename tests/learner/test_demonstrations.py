@@ -371,6 +371,7 @@ def pairs(workplace: Workplace) -> list[Any]:
                 .join(second, second.c.id == Query.segment_b_id)
                 .join(a, a.c.id == first.c.trajectory_id)
                 .join(b, b.c.id == second.c.trajectory_id)
+                .where(Query.trial_id.is_(None))
                 .order_by(Preference.id)
             )
         )

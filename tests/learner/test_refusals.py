@@ -25,7 +25,7 @@ from learner.refusals import LongSegments
 from learner.rewards.networks import UnsuitableSpace
 from learner.worker import train
 from server.models import Checkpoint as CheckpointRow
-from server.models import Metric, Preference, RewardModel, Run, RunState
+from server.models import Metric, Preference, Purpose, RewardModel, Run, RunState
 
 Build = Callable[..., dict[str, Any]]
 
@@ -235,8 +235,9 @@ def test_answers_that_all_name_the_same_side_are_learned_from(
     outcome = train(start(workplace, strip()))
     assert outcome is not None
     assert all(np.isfinite(value) for value in outcome.metrics.values())
+    asked = select(Preference.answer).where(Preference.purpose == Purpose.ORDINARY)
     with workplace.database.read() as session:
-        assert {one.value for one in session.scalars(select(Preference.answer))} == {"a"}
+        assert {one.value for one in session.scalars(asked)} == {"a"}
 
 
 # -- numbers that are none --------------------------------------------------------------------
