@@ -43,6 +43,8 @@ class Standing:
     total_steps: int
     steps_per_second: float | None
     heartbeat_at: datetime | None
+    ahead: bool
+    """The last heartbeat is of a time to come: a clock was set back since."""
     reason: str
     asked: CommandKind | None
     """A command that the worker has not taken yet."""
@@ -257,8 +259,8 @@ def read_panels(s: Session, *, run: Run, now: datetime, marks: Sequence[Mark]) -
 
 
 def is_alive(heartbeat_at: datetime | None, now: datetime) -> bool:
-    """Whether a worker was heard of lately."""
-    return heartbeat_at is not None and now - heartbeat_at <= SILENT_AFTER
+    """Whether a worker was heard of lately; a time far ahead is that of a clock since set back."""
+    return heartbeat_at is not None and abs(now - heartbeat_at) <= SILENT_AFTER
 
 
 def read_standing(s: Session, *, run: Run, now: datetime) -> Standing:
@@ -275,6 +277,7 @@ def read_standing(s: Session, *, run: Run, now: datetime) -> Standing:
         total_steps=run.total_steps,
         steps_per_second=run.steps_per_second,
         heartbeat_at=run.heartbeat_at,
+        ahead=run.heartbeat_at is not None and run.heartbeat_at > now + SILENT_AFTER,
         reason=run.reason,
         asked=pulses.command_awaited(s, run_id=run.id),
         by_people=labelled_by_people(run),

@@ -39,6 +39,8 @@ def waiting_line(
     if run.state is RunState.WAITING or run.heartbeat_at is None:
         return "The learner has not started yet. The first pair comes soon after it does."
     silence = now - run.heartbeat_at
+    if silence < -SILENT_AFTER:
+        return "The learner was last heard of at a time to come: a clock was set. Is it running?"
     if silence > SILENT_AFTER:
         return f"Nothing heard from the learner for {span(silence.total_seconds())}. Is it running?"
     if rendering:

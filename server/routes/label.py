@@ -14,8 +14,8 @@ from server.rules import rules_of
 from server.schemas import RunName
 from server.site import SiteDep
 from server.store import runs
-from server.store.assignments import ENDED
 from server.store.progress import answers_left
+from server.store.runs import ENDED
 
 router = APIRouter(include_in_schema=False)
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from server.errors import NotFound
 from server.models import Alarm, Run
 from server.store import audit
+from server.store.runs import ENDED
 
 PATIENCE = 3
 """Iterations in which an alarm must not hold before it is cleared: one on the edge stays one."""
@@ -57,7 +58,7 @@ def update(
     now: datetime,
 ) -> list[Alarm]:
     """Bring a run's open alarms up to what holds now; returns those that are new."""
-    standing = {alarm.kind: alarm for alarm in open_alarms(s, run_id=run_id)}
+    standing = {alarm.kind: alarm for alarm in uncleared(s, run_id=run_id)}
     raised = []
     for one in found:
         alarm = standing.pop(one.kind, None)
@@ -77,7 +78,13 @@ def update(
 
 
 def open_alarms(s: Session, *, run_id: int) -> Sequence[Alarm]:
-    """A run's alarms that hold, the newest first."""
+    """A run's alarms that hold, the newest first; of a run that has ended none does any more."""
+    ended = s.get_one(Run, run_id).state in ENDED
+    return [] if ended else uncleared(s, run_id=run_id)
+
+
+def uncleared(s: Session, *, run_id: int) -> Sequence[Alarm]:
+    """Alarms that hold, or held when the run ended, the newest first."""
     return s.scalars(
         select(Alarm)
         .where(Alarm.run_id == run_id, Alarm.cleared_at.is_(None))
@@ -92,11 +99,16 @@ def all_alarms(s: Session, *, run_id: int, limit: int) -> Sequence[Alarm]:
 
 
 def unacknowledged(s: Session) -> dict[int, list[Alarm]]:
-    """Alarms that hold and that nobody has acknowledged, by run."""
+    """Alarms that hold and that nobody has acknowledged, by run; none of runs that have ended."""
     found: dict[int, list[Alarm]] = {}
     for alarm in s.scalars(
         select(Alarm)
-        .where(Alarm.cleared_at.is_(None), Alarm.acknowledged_at.is_(None))
+        .join(Run, Run.id == Alarm.run_id)
+        .where(
+            Alarm.cleared_at.is_(None),
+            Alarm.acknowledged_at.is_(None),
+            Run.state.not_in(ENDED),
+        )
         .order_by(Alarm.id.desc())
     ):
         found.setdefault(alarm.run_id, []).append(alarm)

@@ -25,7 +25,6 @@ from server.models import (
     Query,
     QueryState,
     Run,
-    RunState,
     Segment,
     Strength,
 )
@@ -35,14 +34,13 @@ from server.store.budget import pairs_left
 from server.store.locks import lock_answers, lock_person
 from server.store.people import teacher_for_person
 from server.store.preferences import check_key, refuse_second, settle, with_key
+from server.store.runs import ENDED
 from server.store.slots import Lease, has_free_slot, take_slot
 
 COMMENT_LIMIT = 2000
 
 Side = Literal["left", "right", "tie", "incomparable"]
 
-ENDED = frozenset({RunState.FINISHED, RunState.FAILED, RunState.STOPPED})
-"""States in which no pairs are given out; a paused run goes on being labelled."""
 
 _A, _B = aliased(Segment), aliased(Segment)
 _VIEWS = (

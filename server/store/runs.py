@@ -15,6 +15,9 @@ from server.errors import Conflict, LeaseLost, NotFound
 from server.models import Command, CommandKind, Preference, Run, RunState
 from server.store.preferences import given
 
+ENDED = frozenset({RunState.FINISHED, RunState.FAILED, RunState.STOPPED})
+"""States in which no pairs are given out and no alarm holds; a paused run is labelled on."""
+
 _LEASABLE = (RunState.WAITING, RunState.RUNNING)
 # Somebody who names a run wants it to go on.
 _LEASABLE_BY_NAME = (*_LEASABLE, RunState.PAUSED, RunState.STOPPED, RunState.FAILED)
@@ -117,11 +120,16 @@ def lease_run(
     """Give a worker the oldest run that wants one and has none, or `run_id` only.
 
     Paused and stopped runs wait for `resume`, and failed ones for whoever mends them; asked for by
-    its id, any run goes on that has not finished.
+    its id, any run goes on that has not finished. A lease that was renewed more than a lease's
+    length ahead of now is over: the clock that it goes by was set back.
     """
     wanted = select(Run.id).where(
         Run.state.in_(_LEASABLE if run_id is None else _LEASABLE_BY_NAME),
-        or_(Run.lease_expires_at.is_(None), Run.lease_expires_at < now),
+        or_(
+            Run.lease_expires_at.is_(None),
+            Run.lease_expires_at < now,
+            Run.heartbeat_at > now + timedelta(seconds=seconds),
+        ),
     )
     if run_id is not None:
         wanted = wanted.where(Run.id == run_id)
@@ -222,7 +230,7 @@ def send_command(
         Conflict: it cannot be done in the state that the run is in.
     """
     run = _locked(s, run_id)
-    alive = run.lease_expires_at is not None and run.lease_expires_at >= now
+    alive = _is_leased(run, now)
     if not alive:
         take_commands(s, run_id=run_id, now=now)  # what was asked before no longer counts
         if not _apply(run, kind):
@@ -239,6 +247,12 @@ def send_command(
     s.add(command)
     s.flush()
     return command
+
+
+def _is_leased(run: Run, now: datetime) -> bool:
+    """Whether a worker holds the run, by clocks that have not been set back since."""
+    until, since = run.lease_expires_at, run.heartbeat_at
+    return until is not None and since is not None and now <= until and since - now <= until - since
 
 
 def take_commands(s: Session, *, run_id: int, now: datetime) -> list[CommandKind]:

@@ -97,6 +97,7 @@ def test_waiting_line_estimates_no_more_exactly_than_it_knows(seconds: float, te
         ({}, {"left": 0}, "Every label that this run wanted is given"),
         ({}, {"left": 2, "in_hands": 2}, "with other people"),
         ({"heartbeat_at": NOW - timedelta(minutes=3)}, {}, "Nothing heard from the learner for 3"),
+        ({"heartbeat_at": NOW + timedelta(hours=3)}, {}, "a clock was set. Is it running?"),
         ({"heartbeat_at": None}, {}, "has not started yet"),
         ({"state": RunState.WAITING}, {}, "has not started yet"),
         ({"state": RunState.PAUSED}, {}, "paused"),

@@ -168,6 +168,14 @@ def test_a_silent_worker_is_called_gone(client: httpx.Client, make_run: MakeRun)
     assert "1,480 steps/s" not in line
 
 
+def test_a_heartbeat_of_a_time_to_come_is_silence(client: httpx.Client, make_run: MakeRun) -> None:
+    make_run(heard=-40)
+    line = words(client.get("/runs/coinrun-3").text)
+    assert "worker gone" in line
+    assert "The last heartbeat is of a time to come, so a clock was set back: the worker" in line
+    assert "worker gone" in words(client.get("/").text)
+
+
 @pytest.mark.parametrize(
     ("state", "reason", "said", "offered"),
     [

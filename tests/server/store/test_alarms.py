@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from server.errors import NotFound
-from server.models import Run
-from server.store import alarms
+from server.models import Run, RunState
+from server.store import alarms, runs
 from server.store.alarms import Found
 
 if TYPE_CHECKING:
@@ -76,3 +76,18 @@ def test_alarms_of_other_runs_are_not_found(scene: Scene) -> None:
         with pytest.raises(NotFound):
             alarms.acknowledge(s, run=other, alarm_id=1, person_id=None, now=scene.now)
         assert list(alarms.unacknowledged(s)) == [scene.run_id]
+
+
+@pytest.mark.parametrize("end", [RunState.FINISHED, RunState.FAILED, RunState.STOPPED])
+def test_nothing_rings_once_the_run_has_ended(scene: Scene, end: RunState) -> None:
+    look(scene, 1, CLOCK)
+    with scene.write() as s:
+        runs.set_state(s, run_id=scene.run_id, state=end)
+    assert standing(scene) == []
+    with scene.write() as s:
+        assert alarms.unacknowledged(s) == {}
+        assert len(alarms.all_alarms(s, run_id=scene.run_id, limit=9)) == 1  # its history
+        assert len(alarms.uncleared(s, run_id=scene.run_id)) == 1
+        runs.set_state(s, run_id=scene.run_id, state=RunState.RUNNING)
+    assert look(scene, 2, CLOCK) == []  # resumed: the same alarm goes on
+    assert len(standing(scene)) == 1

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import func, select
 
 from server.errors import Conflict, TooMany
-from server.models import Assignment, Preference, Query
-from server.store import assignments, labelling, sessions, throttle
+from server.models import Assignment, CommandKind, Preference, Query, Run, RunState
+from server.store import assignments, labelling, runs, sessions, throttle
 
 if TYPE_CHECKING:
     from conftest import Scene
@@ -162,3 +162,22 @@ def test_nobody_is_kept_out_for_failures_of_a_time_that_was_wrong(scene: Scene) 
         attempt()
     scene.later(DAY)
     attempt()
+
+
+@pytest.mark.parametrize(
+    ("ahead", "free"), [(0.0, False), (25.0, False), (31.0, True), (DAY, True)]
+)
+def test_a_lease_of_a_time_to_come_holds_no_run(scene: Scene, ahead: float, free: bool) -> None:
+    scene.later(ahead)
+    with scene.write() as s:
+        assert runs.lease_run(s, worker="first", now=scene.now, seconds=30)
+    scene.later(-ahead)
+    with scene.write() as s:
+        runs.send_command(
+            s, run_id=scene.run_id, kind=CommandKind.PAUSE, person_id=None, now=scene.now
+        )
+        took = s.get_one(Run, scene.run_id).state is RunState.PAUSED
+        assert took is free  # nobody else is there to do it
+        runs.set_state(s, run_id=scene.run_id, state=RunState.RUNNING)
+        second = runs.lease_run(s, worker="second", now=scene.now, seconds=30)
+        assert (second is not None) is free
