@@ -19,6 +19,8 @@ from server.store import runs
 
 console = Console()
 
+PICTURES = frozenset({"curves.png", "profiles.png"})
+
 
 class NotWritten(LearnerError):
     """A report that cannot be kept where it was wanted."""
@@ -51,6 +53,8 @@ def report(names: Sequence[str], metric: str, out: Path) -> None:
     files = {"report.html": page.encode()} | _pictures(shown, command)
     try:
         out.mkdir(parents=True, exist_ok=True)
+        for name in PICTURES - files.keys():
+            (out / name).unlink(missing_ok=True)
         for name, content in files.items():
             (out / name).write_bytes(content)
     except OSError as error:

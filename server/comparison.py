@@ -125,7 +125,31 @@ def grouped(configs: Mapping[str, Mapping[str, str]], *, within: bool = True) ->
 
 def of_environment(key: str) -> bool:
     """Whether a config's key says what is played, and not how it is learned."""
-    return key.split(".")[0] == "environment"
+    return key.split(".")[0] == "environment" and key != "environment.num_envs"
+
+
+def tasks_of(configs: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """What each run plays: its environment, and its settings where others of that id differ.
+
+    Args:
+        configs: flattened, by the runs' names.
+    """
+    played = {
+        name: {key: value for key, value in config.items() if of_environment(key)}
+        for name, config in configs.items()
+    }
+    ids = {name: _id(section) for name, section in played.items()}
+    found = {}
+    for name, section in played.items():
+        alike = {other: played[other] for other, id in ids.items() if id == ids[name]}
+        keys = differing(alike)
+        told = [_told(key, section.get(key, ABSENT), keys) for key in keys]
+        found[name] = " ".join([ids[name], *([f"({', '.join(told)})"] if told else [])])
+    return found
+
+
+def _id(section: Mapping[str, str]) -> str:
+    return section.get("environment.id", section.get("environment", ABSENT))
 
 
 def to_unit(finals: Mapping[str, float], tasks: Mapping[str, str]) -> dict[str, float]:

@@ -48,7 +48,7 @@ class Column:
     Attributes:
         final: the last value of the figure; None if it has none.
         seconds: of work; None if unknown.
-        alarms: that hold.
+        alarms: that hold and that nobody has acknowledged.
         config: by dotted keys, in words.
     """
 
@@ -108,7 +108,8 @@ class Contrast:
         columns: one per run.
         without: runs that have no such figure.
         differences: dotted keys of the configs, each with a value per group.
-        environments: of the runs; returns of several are not of one scale.
+        environments: of the runs, with what differs in them; returns of several are not of one
+            scale.
         thresholds: scores at which profiles are drawn.
         step: at which the videos are shown.
         steps: at which there are any.
@@ -143,7 +144,7 @@ def read_contrast(
     finals = {name: curve[-1][1] for name, curve in curves.items() if curve}
     configs = {run.name: _config(run) for run in rows}
     groups = comparison.grouped(configs)
-    tasks = {run.name: run.environment for run in rows}
+    tasks = comparison.tasks_of(configs)
     environments = list(dict.fromkeys(tasks.values()))
     scores = finals if len(environments) < 2 else comparison.to_unit(finals, tasks)
     taus = comparison.thresholds(list(scores.values())) if scores else []

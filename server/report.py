@@ -53,9 +53,7 @@ def write_report(
         "resamples": comparison.RESAMPLES,
         "linked": False,
         "more": more,
-        "ringing": [
-            (run.name, one) for run in rows for one in alarms.open_alarms(s, run_id=run.id)
-        ],
+        "ringing": [(run, one) for run in rows for one in alarms.uncleared(s, run_id=run.id)],
         "styles": "\n".join((WEB / "static" / name).read_text() for name in _STYLES),
         "command": command,
         "now": now,

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from server.curves import POINTS
 from server.models import Run, RunState
-from server.store import metrics, runs, versions
+from server.store import changes, metrics, runs, versions
 
 pytestmark = pytest.mark.browser
 
@@ -213,8 +213,72 @@ def test_the_newest_video_plays_and_an_earlier_one_is_a_click_away(
     expect(page.locator("[data-video-caption]")).to_contain_text("iteration 10")
     page.wait_for_function("() => document.querySelector('[data-agent-video]').currentTime > 0.1")
     add_video(workplace, 30, workplace.clips[2])
-    expect(page.locator("[data-video-caption]")).to_contain_text("iteration 30")
     expect(page.locator(".video-strip a")).to_have_text(["30", "20", "10"])
+    expect(page.locator("[data-video-caption]")).to_contain_text("iteration 10")  # was chosen
+    current = page.locator(".video-strip a[aria-current=true]")
+    expect(current).to_have_text("10")
+    page.get_by_role("link", name="30", exact=True).click()
+    expect(page.locator("[data-video-caption]")).to_contain_text("iteration 30")
+    page.wait_for_function("() => !document.querySelector('[data-agent-video]').paused")
+    add_video(workplace, 40, workplace.clips[3])
+    expect(page.locator("[data-video-caption]")).to_contain_text("iteration 40")  # the newest
+    expect(current).to_have_text("40")
+
+
+def test_a_reconnect_leaves_what_somebody_is_doing(page: Page, workplace: Any) -> None:
+    workplace.ask(2)
+    for number, iteration in enumerate((10, 20)):
+        add_video(workplace, iteration, workplace.clips[number])
+    open_run(page)
+    page.get_by_text("Change budget or strategy").click()
+    budget, strategy = page.get_by_label("Label budget"), page.get_by_label("Pairs are chosen by")
+    budget.fill("777")
+    strategy.select_option("entropy")
+    page.get_by_role("link", name="10", exact=True).click()
+    page.get_by_role("button", name="Pause live updates").click()
+    with workplace.database.write() as s:
+        runs.get_run(s, name="coinrun").iteration = 1234
+    page.get_by_role("button", name="Pause live updates").click()
+    expect(page.locator("#standing")).to_contain_text("1,234")
+    expect(budget).to_be_visible()
+    expect(budget).to_have_value("777")
+    expect(strategy).to_have_value("entropy")
+    expect(page.locator("[data-video-caption]")).to_contain_text("iteration 10")
+    expect(page.locator(".video-strip a[aria-current=true]")).to_have_text("10")
+    source = page.locator("[data-agent-video]").get_attribute("src")
+    assert source is not None
+    assert source.endswith("/media/checkpoints/1.mp4")
+    page.locator("#settings").get_by_role("button", name="Change").click()
+    expect(page.locator("#settings")).to_contain_text("label budget 777, strategy entropy")
+    with workplace.database.write() as s:
+        run = runs.get_run(s, name="coinrun")
+        changes.change(
+            s, run=run, label_budget=801, strategy=None, person_id=None, now=datetime.now(UTC)
+        )
+    expect(budget).to_have_value("801")  # what was sent is no longer somebody's to keep
+    expect(strategy).to_have_value("entropy")
+
+
+def test_a_video_that_was_deleted_is_said_to_be_gone(
+    page: Page, workplace: Any, watch: Any
+) -> None:
+    watch.expected = ("404",)
+    workplace.ask(1)
+    add_video(workplace, 10, workplace.clips[0])
+    add_video(workplace, 20, workplace.clips[1])
+    workplace.artifacts.delete(workplace.clips[1])
+    open_run(page)
+    gone = page.locator("#agent").get_by_text("This video is gone")
+    expect(gone).to_be_visible()
+    with workplace.database.write() as s:
+        runs.get_run(s, name="coinrun").iteration = 99
+    expect(page.locator("#standing")).to_contain_text("iteration 99")
+    expect(gone).to_be_visible()
+    page.get_by_role("link", name="10", exact=True).click()
+    expect(gone).to_be_hidden()
+    expect(page.locator("[data-agent-video]")).to_be_visible()
+    page.goto("/compare?run=coinrun")
+    expect(page.get_by_text("This video is gone")).to_be_visible()
 
 
 def add_video(workplace: Any, iteration: int, video: str) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import trim_mean
@@ -13,6 +15,7 @@ from server.comparison import (
     mean,
     mean_curve,
     profile,
+    tasks_of,
     thresholds,
     to_unit,
 )
@@ -129,6 +132,27 @@ def test_over_environments_runs_are_grouped_by_how_they_learn() -> None:
         ("coinrun-3", "fruitbot-3"),
         ("coinrun-1", "fruitbot-1"),
     ]
+
+
+def test_a_task_is_the_whole_environment() -> None:
+    sections: dict[str, dict[str, Any]] = {
+        "few": {"id": "coinrun", "num_levels": 200, "num_envs": 64},
+        "many": {"id": "coinrun", "num_levels": 500, "num_envs": 64},
+        "wide": {"id": "coinrun", "num_levels": 500, "num_envs": 128},
+        "other": {"id": "fruitbot", "num_levels": 200, "num_envs": 64},
+    }
+    configs = {name: config(0, 3, environment=section) for name, section in sections.items()}
+    assert tasks_of(configs) == {
+        "few": "coinrun (num_levels 200)",
+        "many": "coinrun (num_levels 500)",
+        "wide": "coinrun (num_levels 500)",
+        "other": "fruitbot",
+    }
+    assert [group.runs for group in grouped(configs, within=False)] == [
+        ("few", "many", "other"),
+        ("wide",),  # how many are stepped side by side is a matter of learning
+    ]
+    assert tasks_of({"a": {"environment": "maze"}}) == {"a": "maze"}
 
 
 def test_scores_are_put_on_one_scale_within_each_task() -> None:

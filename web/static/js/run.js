@@ -1,10 +1,11 @@
 /** The run page: feeds the curves from the event stream, and lets everything that moves rest. */
 
+import { setUpVideos, restVideo } from "./agent-video.js";
 import { ChartGroup } from "./charts.js";
+import { keepInput } from "./keep.js";
 import { LiveSource } from "./live.js";
 
 const SMOOTHING_KEY = "clipwise.smoothing";
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 const { run } = document.querySelector("[data-run]").dataset;
 export const charts = new ChartGroup(document.querySelectorAll("figure[data-chart]"), {
@@ -45,8 +46,7 @@ function setUpPause() {
     document.documentElement.toggleAttribute("data-times-paused", pause);
     if (pause) live?.pause();
     else live?.resume();
-    const video = document.querySelector("[data-agent-video]");
-    if (pause) video?.pause();
+    restVideo(pause);
   });
 }
 
@@ -92,37 +92,6 @@ function offerAxes() {
   if (choice.value !== kept && charts.axis.has(kept)) charts.setAxis((choice.value = kept));
 }
 
-/** An earlier checkpoint's video plays in the large frame; without script its link opens it. */
-function setUpVideos() {
-  document.addEventListener("click", (event) => {
-    const link = event.target.closest("[data-video-link]");
-    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    const video = document.querySelector("[data-agent-video]");
-    video.src = link.href;
-    document.querySelector("[data-video-caption]").textContent = link.dataset.caption;
-    for (const other of document.querySelectorAll("[data-video-link]")) {
-      other.toggleAttribute("aria-current", other === link);
-    }
-    if (!calm.matches) play(video);
-  });
-  document.addEventListener("htmx:afterSwap", playNewest);
-  playNewest();
-}
-
-function playNewest() {
-  const video = document.querySelector("[data-agent-video]");
-  const resting = document.documentElement.hasAttribute("data-times-paused");
-  if (video?.paused && !calm.matches && !resting && !video.dataset.started) {
-    video.dataset.started = "yes";
-    play(video);
-  }
-}
-
-function play(video) {
-  // Browsers may refuse to play on their own; the controls are there for that.
-  video.play().catch(() => {});
-}
 
 /** A refused command says why; the panel stays as it is. */
 function setUpNotices() {
@@ -135,6 +104,7 @@ function setUpNotices() {
   document.addEventListener("htmx:beforeRequest", () => (notice.hidden = true));
 }
 
+keepInput();
 setUpNotices();
 setUpPause();
 setUpSmoothing();
