@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from learner.config import QueryConfig, RunConfig
+from learner.config import RunConfig, parse_config
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def changed(config: RunConfig, changes: Sequence[Change]) -> RunConfig:
     """A config with changes in their order; what was asked first cannot exceed the budget.
 
     Raises:
-        ValidationError: a value that no config takes.
+        ConfigError: values that no config takes, or that do not go with the rest of this one.
     """
     values: dict[str, Any] = config.queries.model_dump()
     for change in changes:
@@ -39,4 +39,5 @@ def changed(config: RunConfig, changes: Sequence[Change]) -> RunConfig:
         if change.strategy is not None:
             values["strategy"] = change.strategy
     values["initial"] = min(values["initial"], values["budget"])
-    return config.model_copy(update={"queries": QueryConfig.model_validate(values)})
+    whole = config.model_dump() | {"queries": values}
+    return parse_config(whole, source="settings changed while it ran")

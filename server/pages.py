@@ -16,6 +16,7 @@ from starlette.templating import Jinja2Templates
 from starlette.types import Scope
 
 from server.formats import FILTERS
+from server.rules import STRATEGY_WORDS
 from server.site import find_visitor, get_site
 
 WEB = Path(__file__).parent.parent / "web"
@@ -57,7 +58,7 @@ def make_templates(version: str, folder: Path = WEB / "templates") -> Jinja2Temp
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(static=static, htmx_config=HTMX_CONFIG)
+    environment.globals.update(static=static, htmx_config=HTMX_CONFIG, strategies=STRATEGY_WORDS)
     environment.filters.update(FILTERS)
     return Jinja2Templates(env=environment)
 

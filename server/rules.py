@@ -6,6 +6,7 @@ The learner's config documents and checks it (`learner/config.py`); the defaults
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,8 +14,38 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 MOST_LABELS = 10_000_000
 
 Strategy = Literal["uniform", "disagreement", "entropy", "bald", "kcenter", "hybrid"]
-STRATEGIES = get_args(Strategy)
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 """How pairs are chosen from the pool, by the learner's names."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """How pages speak of a strategy.
+
+    Attributes:
+        choice: pairs are chosen by it.
+        reason: why it asked a pair.
+    """
+
+    choice: str
+    reason: str
+
+
+STRATEGY_WORDS: Mapping[Strategy, Words] = {
+    "uniform": Words("chance", "drawn uniformly from the newest rollout"),
+    "disagreement": Words(
+        "disagreement of the members", "the members of the reward model disagree on it"
+    ),
+    "entropy": Words("entropy of the mean", "the reward model is undecided about it"),
+    "bald": Words("what an answer would tell (BALD)", "an answer would tell the members apart"),
+    "kcenter": Words(
+        "difference from each other (k-center)", "it is far from the pairs asked before"
+    ),
+    "hybrid": Words(
+        "disagreement, then difference",
+        "the reward model doubts it, and it is far from the pairs asked before",
+    ),
+}
 
 Skip = Literal["off", "later", "others", "ignore"]
 

@@ -32,17 +32,21 @@ def change_settings(
     name: str,
     label_budget: Annotated[int, Form()],
     strategy: Annotated[Strategy, Form()],
+    seen_budget: Annotated[int | None, Form()] = None,
+    seen_strategy: Annotated[Strategy | None, Form()] = None,
 ) -> Response:
     """Ask for another label budget or query strategy; the learner goes by it from the next
     iteration on.
+
+    A page may be old, so what it showed is sent too: only what somebody changed there is applied.
     """
     with site.database.write() as s:
         run = runs.get_run(s, name=name)
         changes.change(
             s,
             run=run,
-            label_budget=label_budget,
-            strategy=strategy,
+            label_budget=None if label_budget == seen_budget else label_budget,
+            strategy=None if strategy == seen_strategy else strategy,
             person_id=visitor.person_id,
             now=datetime.now(UTC),
         )

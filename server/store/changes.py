@@ -28,7 +28,8 @@ def change(
     People are given pairs by the new budget at once.
 
     Raises:
-        Conflict: the run is finished, or learns from the true reward and asks nothing.
+        Conflict: the run is finished, learns from the true reward and asks nothing, or has a
+            config that the strategy does not go with.
         Invalid: a budget or strategy that cannot be.
     """
     if run.state is RunState.FINISHED:
@@ -43,6 +44,11 @@ def change(
     chosen = None if strategy == strategy_of(s, run=run) else strategy
     if budget is None and chosen is None:
         return None
+    if chosen not in (None, "uniform") and run.config.get("queries", {}).get("uniform_share") == 0:
+        raise Conflict(
+            "this run asks no pairs uniformly (queries.uniform_share is 0), so its reward model "
+            f"would be judged on pairs chosen by itself under {chosen}; keep uniform"
+        )
     row = Change(
         run_id=run.id,
         label_budget=budget,

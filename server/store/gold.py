@@ -143,7 +143,7 @@ def set_gold(s: Session, *, run_id: int, query_id: int, answer: Answer | None) -
     Raises:
         NotFound: no such query in this run.
         Invalid: an answer that cannot be known.
-        Conflict: its clips are gone.
+        Conflict: its clips are gone, or it belongs to a blind trial.
     """
     if answer not in (None, Answer.A, Answer.B, Answer.TIE):
         raise Invalid("a gold answer must be a, b or tie")
@@ -155,6 +155,8 @@ def set_gold(s: Session, *, run_id: int, query_id: int, answer: Answer | None) -
         raise NotFound(f"no query {query_id} in this run")
     if query.state is QueryState.SET_ASIDE:
         raise Conflict("this pair is set aside: nobody is asked about it; choose another")
+    if query.trial_id is not None:
+        raise Conflict("this pair belongs to a blind trial and cannot be gold; choose another")
     query.gold = answer
     s.flush()
     settle(s, query=query)

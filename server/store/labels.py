@@ -6,7 +6,10 @@ it replaces. Ids become visible in their order (`locks.lock_answers`).
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import bindparam, case, func, select
@@ -40,6 +43,18 @@ _NEWEST = (
 )
 _ANY_EXCLUDED = excluded_pairs().where(Exclusion.run_id == bindparam("run_id")).exists()
 _SINCE = _COUNTS.where(Preference.id > bindparam("after")).add_columns(_NEWEST, _ANY_EXCLUDED)
+
+
+_LABELS_BY_ID = (
+    select(Preference.id, _WORTH)
+    .where(
+        Preference.run_id == bindparam("run_id"),
+        Preference.purpose == Purpose.ORDINARY,
+        Preference.teacher_id.not_in(FOLLOWING),
+        Preference.teacher_id.not_in(bindparam("excluded", expanding=True)),
+    )
+    .order_by(Preference.id)
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +98,23 @@ def count_answers(s: Session, *, run_id: int) -> Counted:
         labels, checks = s.execute(_EXCLUDED, {"run_id": run_id, "teachers": excluded}).one()
         counted += Counted(-labels, -checks)
     return counted
+
+
+def labels_until(s: Session, *, run_id: int, ids: Sequence[int]) -> list[int]:
+    """How many labels a run had when each of these answers was its newest.
+
+    Answers of people who are excluded now are not counted.
+
+    Args:
+        s: the session.
+        run_id: the run.
+        ids: of answers.
+    """
+    excluded = list(excluded_teachers(s, run_id=run_id))
+    rows = s.execute(_LABELS_BY_ID, {"run_id": run_id, "excluded": excluded}).all()
+    known = [row_id for row_id, _ in rows]
+    counted = [0, *accumulate(worth for _, worth in rows)]
+    return [counted[bisect_right(known, one)] for one in ids]
 
 
 def _between(s: Session, run_id: int, after: int, until: int) -> Counted:

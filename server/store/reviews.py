@@ -19,6 +19,7 @@ from server.models import (
     Segment,
     Teacher,
     Trajectory,
+    Trial,
 )
 from server.store.labellers import excluded_pairs, excluded_teachers
 from server.store.preferences import effective
@@ -121,9 +122,14 @@ class Shown:
 
 @dataclass(frozen=True)
 class Review:
-    """A query whole."""
+    """A query whole.
+
+    Attributes:
+        trial: that it belongs to, with its two checkpoints; None = an ordinary pair.
+    """
 
     query: Query
+    trial: Trial | None
     a: Shown
     b: Shown
     answers: Sequence[Given]
@@ -201,6 +207,7 @@ def read_query(s: Session, *, run_id: int, query_id: int) -> Review:
     excluded = excluded_teachers(s, run_id=run_id)
     return Review(
         query=query,
+        trial=None if query.trial_id is None else s.get_one(Trial, query.trial_id),
         a=_shown(s, query.segment_a_id),
         b=_shown(s, query.segment_b_id),
         answers=[

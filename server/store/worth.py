@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from server.economics import Fitted, Judged
 from server.models import Preference, Query, RewardModel
+from server.store.labels import labels_until
 from server.store.preferences import effective, given
 
 PAUSE_SECONDS = 120.0
@@ -45,14 +46,21 @@ def judged(s: Session, *, run_id: int) -> list[Judged]:
 
 
 def fits(s: Session, *, run_id: int) -> list[Fitted]:
-    """A run's reward-model versions on answers that they did not learn from, oldest first."""
+    """A run's reward-model versions on answers that they did not learn from, oldest first.
+
+    Each by the labels given until then: a fit sees only the newest of many (`reward.buffer`). Where
+    nobody gives any, as with a ranking, by the preferences that it was fitted to.
+    """
     rows = s.execute(
-        select(RewardModel.preferences, RewardModel.metrics)
+        select(RewardModel.preferences, RewardModel.last_preference_id, RewardModel.metrics)
         .where(RewardModel.run_id == run_id)
         .order_by(RewardModel.version)
-    )
+    ).all()
+    counted = labels_until(s, run_id=run_id, ids=[last or 0 for _, last, _ in rows])
+    given_any = any(counted)
     found = []
-    for labels, metrics in rows:
+    for (fitted, _, metrics), given_then in zip(rows, counted, strict=True):
+        labels = given_then if given_any else fitted
         accuracy = metrics.get("reward_model/accuracy_heldout")
         decided = metrics.get("reward_model/decided_heldout")
         if accuracy is not None and decided:

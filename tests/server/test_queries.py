@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from server.models import Person, Preference, Query, QueryState, Segment
-from server.store import assignments, runs
+from server.store import assignments, runs, trials
 
 PAGE = "/runs/coinrun/queries"
 
@@ -185,3 +185,20 @@ def test_another_runs_query_is_not_found(client: TestClient, workplace: Any) -> 
     assert client.get(f"{PAGE}/{query}").status_code == 404
     assert client.post(f"{PAGE}/{query}/gold", data={"answer": "a"}).status_code == 404
     assert client.get(f"/runs/other/queries/{query}").status_code == 200
+
+
+def test_a_pair_of_a_trial_names_both_agents(client: TestClient, workplace: Any) -> None:
+    (query,) = workplace.ask(1)
+    now = datetime.now(UTC)
+    with workplace.database.write() as s:
+        run = runs.get_run(s, name="coinrun")
+        trial = trials.add_trial(s, run_id=run.id, older_steps=16_384, newer_steps=65_536, now=now)
+        row = s.get_one(Query, query)
+        row.trial_id, row.state, row.iteration = trial.id, QueryState.CLOSED, 0
+    page = " ".join(client.get(f"{PAGE}/{query}").text.split())
+    assert "Clip a is of the agent after 65,536 steps, clip b of the one after 16,384" in page
+    assert "No strategy" not in page
+    assert "There was none yet" not in page
+    assert 'name="answer"' not in page  # it cannot be gold
+    reply = client.put(f"/api/v1/runs/coinrun/queries/{query}/gold", json={"answer": "a"})
+    assert reply.status_code == 409

@@ -6,6 +6,7 @@ import pytest
 
 from server.errors import Conflict, Invalid
 from server.models import Change, Run, RunState
+from server.rules import STRATEGIES, STRATEGY_WORDS
 from server.store import changes
 
 if TYPE_CHECKING:
@@ -48,6 +49,21 @@ def test_what_is_as_it_was_is_no_change(scene: Scene) -> None:
 def test_what_cannot_be_is_refused(scene: Scene, budget: int | None, strategy: Any) -> None:
     with pytest.raises(Invalid, match="must be"):
         change(scene, budget, strategy)
+
+
+def test_a_strategy_that_the_rest_of_the_config_forbids_is_refused(scene: Scene) -> None:
+    with scene.write() as s:
+        run = s.get_one(Run, scene.run_id)
+        run.config = {**run.config, "queries": {"strategy": "uniform", "uniform_share": 0.0}}
+    with pytest.raises(Conflict, match="uniform_share is 0"):
+        change(scene, 50, "entropy")
+    with scene.database.read() as s:
+        assert s.get_one(Run, scene.run_id).label_budget == 1000  # all of it or nothing
+    assert change(scene, 50, "uniform") is not None
+
+
+def test_every_strategy_has_its_words() -> None:
+    assert tuple(STRATEGY_WORDS) == STRATEGIES
 
 
 def test_a_run_that_asks_nothing_or_has_ended_takes_no_change(scene: Scene) -> None:
