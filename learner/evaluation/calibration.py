@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
-from scipy.special import entr, expit
+from scipy.special import entr, expit, log_expit, logsumexp
 
 from learner.evaluation.estimates import Floats
 
@@ -84,6 +84,19 @@ def calibration(logits: ArrayLike, targets: ArrayLike, bins: int = BINS) -> Cali
         points=points,
         n=len(z),
     )
+
+
+def joint_logits(logits: ArrayLike) -> Floats:
+    """(pairs,) log-odds of the members' mean probability: what an ensemble claims together.
+
+    Args:
+        logits: (K, pairs) each member's predicted return of the first segment minus the
+            second's, before any normalisation. Exact however large they are.
+    """
+    z = np.asarray(logits, dtype=np.float64)
+    assert z.ndim == 2, z.shape
+    found: Floats = logsumexp(log_expit(z), axis=0) - logsumexp(log_expit(-z), axis=0)
+    return found
 
 
 def reliability(

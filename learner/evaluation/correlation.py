@@ -28,6 +28,7 @@ class ReturnCorrelations:
     spearman_given_length: Estimate
     pearson_length: Estimate
     spearman_length: Estimate
+    pearson_given_length: Estimate
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,22 @@ def partial_spearman(
     return _estimate(_partial_spearman, (x, y, given), rng, resamples)
 
 
+def partial_pearson(
+    x: ArrayLike,
+    y: ArrayLike,
+    given: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
+) -> Estimate:
+    """Pearson's correlation of what a line over a third quantity leaves of x and of y.
+
+    NaN if it leaves nothing of either; Pearson's own correlation if the third is constant. Adding
+    a multiple of the third to x or y changes nothing.
+    """
+    return _estimate(_partial_pearson, (x, y, given), rng, resamples)
+
+
 def return_correlations(
     predicted: ArrayLike,
     true: ArrayLike,
@@ -108,6 +125,7 @@ def return_correlations(
         spearman_given_length=estimate(_partial_spearman, predicted, true, steps),
         pearson_length=estimate(_pearson, steps, true),
         spearman_length=estimate(_spearman, steps, true),
+        pearson_given_length=estimate(_partial_pearson, predicted, true, steps),
     )
 
 
@@ -166,8 +184,14 @@ def _spearman(x: Floats, y: Floats) -> Floats:
 
 
 def _partial_spearman(x: Floats, y: Floats, given: Floats) -> Floats:
-    """First-order partial correlation of ranks."""
-    xy, xz, yz = _spearman(x, y), _spearman(x, given), _spearman(y, given)
+    if x.shape[-1] < 2:
+        return np.full(x.shape[:-1], np.nan)
+    return _partial_pearson(*(rankdata(column, axis=-1) for column in (x, y, given)))
+
+
+def _partial_pearson(x: Floats, y: Floats, given: Floats) -> Floats:
+    """First-order partial correlation."""
+    xy, xz, yz = _pearson(x, y), _pearson(x, given), _pearson(y, given)
     # A constant third quantity holds nothing fixed.
     xz, yz = np.nan_to_num(xz), np.nan_to_num(yz)
     left = (1.0 - xz**2) * (1.0 - yz**2)

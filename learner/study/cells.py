@@ -149,15 +149,15 @@ def predict(
     ensemble: RewardEnsemble, bank: Bank, by_step: NDArray[np.float64] | None = None
 ) -> Predicted:
     """The reward of every step of a bank, without the constant that normalisation chose."""
-    members = ensemble.members(bank.observations, bank.actions)
-    shift = ensemble.normalise(np.zeros((len(members), 1), np.float32)).mean()
-    rewards = members.mean(axis=0, dtype=np.float64) - float(shift)
+    nats = ensemble.raw(bank.observations, bank.actions)
+    shift = ensemble.normalise(np.zeros((len(nats), 1), np.float32)).mean()
+    rewards = ensemble.normalise(nats).mean(axis=0, dtype=np.float64) - float(shift)
     if by_step is not None:
         rewards = rewards - np.concatenate(
             [by_step[np.minimum(np.arange(steps), len(by_step) - 1)] for steps in bank.lengths]
         )
-        return Predicted(rewards, 0.0, trained=True)
-    return Predicted(rewards, -float(shift), trained=True)
+        return Predicted(rewards, 0.0, nats=nats)
+    return Predicted(rewards, -float(shift), nats=nats)
 
 
 def read_predictions(folder: StudyFolder, name: str) -> dict[str, NDArray[Any]]:

@@ -158,7 +158,8 @@ def events(found: list[dict[str, Any]]) -> bytes:
             offsets = np.arange(len(mean)) - len(mean) // 2
             axes.plot(offsets, mean, color=f"C{number}", label=cell["cell"]["rule"])
             axes.fill_between(offsets, low, high, color=f"C{number}", alpha=0.15)
-            axes.set_title(f"true reward {kind:+g} at 0 ({match['count']} events)", fontsize=9)
+            found_in = f"{match['count']} events, {match['episodes']} demonstrations"
+            axes.set_title(f"true reward {kind:+g} at 0 ({found_in})", fontsize=9)
         axes.axvline(0, color="grey", lw=0.8)
         axes.axhline(0, color="grey", lw=0.8)
         axes.set_xlabel("steps from the event")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner.evaluation.accuracy import CLOCK_LIMIT, clock_accuracy, preference_accuracy
-from learner.evaluation.calibration import calibration
+from learner.evaluation.calibration import calibration, joint_logits
 from learner.evaluation.correlation import return_correlations, spearman, time_correlation
 from learner.evaluation.events import event_means
 from learner.evaluation.proxy import dard_proxy
@@ -47,19 +47,18 @@ class Predicted:
         rewards: (steps,) as the labels left them, without a constant chosen for them.
         centre: mean reward per step of the training snippets.
         constant: per step, that the order of training demonstrations speaks for; None = unknown.
-        trained: whether it claims probabilities, so that calibration means something.
+        nats: (K, steps) each member's reward before any normalisation, as the Bradley-Terry loss
+            sees it; None of a reward that was not fitted and claims no probabilities.
     """
 
     rewards: NDArray[np.floating[Any]]
     centre: float = 0.0
-    trained: bool = False
     constant: float | None = None
+    nats: NDArray[np.float32] | None = None
 
     def per_episode(self, bank: Bank) -> list[NDArray[np.float64]]:
         """Per demonstration, (steps,) rewards."""
-        assert self.rewards.shape == (bank.offsets[-1],), (self.rewards.shape, bank.offsets[-1])
-        whole = np.asarray(self.rewards, dtype=np.float64)
-        return [whole[bank.steps(index)] for index in range(len(bank))]
+        return _per_episode(self.rewards, bank)
 
 
 def evaluation_sets(
@@ -100,7 +99,7 @@ def judge(
     per_episode = predicted.per_episode(bank)
     returns = np.array([one.sum() for one in per_episode])
     # A fitted reward is summed over the frames it was fitted on, a given one over all steps.
-    stride = study.snippets.stride if predicted.trained else 1
+    stride = 1 if predicted.nats is None else study.snippets.stride
     figures: dict[str, Any] = {
         "accuracy": {
             name: accuracy(one.snippets, per_episode, stride) for name, one in sets.items()
@@ -130,16 +129,18 @@ def judge(
         found = spearman(known, bank.returns, rng=rng, resamples=study.judging.resamples)
         figures["returns"]["spearman_ranked"] = asdict(found)
         figures["constant"] = predicted.constant
-    if predicted.trained and TRUE_ALIGNED in sets:
-        figures["calibration"] = _calibration(sets[TRUE_ALIGNED].snippets, per_episode, stride)
+    if predicted.nats is not None and TRUE_ALIGNED in sets:
+        members = [_per_episode(one, bank) for one in predicted.nats]
+        figures["calibration"] = _calibration(sets[TRUE_ALIGNED].snippets, members, stride)
     return figures
 
 
 def accuracy(
     snippets: Snippets, per_episode: Sequence[NDArray[np.floating[Any]]], stride: int
 ) -> dict[str, Any]:
-    """Accuracy on decided pairs, with its interval."""
-    found = preference_accuracy(differences(snippets, per_episode, stride), snippets.targets)
+    """Accuracy on decided pairs, with an interval that allows for shared demonstrations."""
+    predicted = differences(snippets, per_episode, stride)
+    found = preference_accuracy(predicted, snippets.targets, episodes=len(per_episode))
     return {**asdict(found.estimate), "ties": found.ties}
 
 
@@ -165,8 +166,9 @@ def differences(
 
 def _described(snippets: Snippets, rewards: Sequence[NDArray[np.float32]]) -> EvaluationSet:
     """A set with how a clock does on it."""
-    clock = clock_accuracy(snippets.starts, snippets.lengths, snippets.targets)
-    honest = preference_accuracy(differences(snippets, rewards, 1), snippets.targets)
+    targets, count = snippets.targets, len(rewards)
+    clock = clock_accuracy(snippets.starts, snippets.lengths, targets, episodes=count)
+    honest = preference_accuracy(differences(snippets, rewards, 1), targets, episodes=count)
     warning = ""
     if clock.leaks:
         warning = (
@@ -190,13 +192,23 @@ def _whole(predicted: NDArray[np.float64], true: NDArray[np.float64]) -> dict[st
     first, second = np.triu_indices(len(true), k=1)
     difference = np.round(true[first] - true[second], 6)
     found = preference_accuracy(
-        np.round(predicted[first] - predicted[second], 6), 0.5 + 0.5 * np.sign(difference)
+        np.round(predicted[first] - predicted[second], 6),
+        0.5 + 0.5 * np.sign(difference),
+        episodes=len(true),
     )
     return {**asdict(found.estimate), "ties": found.ties}
 
 
 def _calibration(
-    snippets: Snippets, per_episode: Sequence[NDArray[np.floating[Any]]], stride: int
+    snippets: Snippets, members: Sequence[Sequence[NDArray[np.float64]]], stride: int
 ) -> dict[str, Any]:
-    values = asdict(calibration(differences(snippets, per_episode, stride), snippets.targets))
+    """Of the members' mean probability; the scale that agents are paid in says nothing here."""
+    logits = joint_logits([differences(snippets, one, stride) for one in members])
+    values = asdict(calibration(logits, snippets.targets))
     return values
+
+
+def _per_episode(rewards: NDArray[np.floating[Any]], bank: Bank) -> list[NDArray[np.float64]]:
+    assert rewards.shape == (bank.offsets[-1],), (rewards.shape, bank.offsets[-1])
+    whole = np.asarray(rewards, dtype=np.float64)
+    return [whole[bank.steps(index)] for index in range(len(bank))]

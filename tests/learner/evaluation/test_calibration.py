@@ -12,6 +12,7 @@ from learner.evaluation.calibration import (
     brier,
     calibration,
     expected_calibration_error,
+    joint_logits,
     label_entropy,
     nll,
     reliability,
@@ -45,6 +46,14 @@ def test_an_overconfident_model_is_off_by_its_excess() -> None:
         (0.1, 0.4, 10),
         (0.9, 0.6, 10),
     ]
+
+
+def test_an_ensemble_claims_the_mean_of_its_members_probabilities() -> None:
+    # 0.9 and 0.5 are 0.7 together; members that contradict each other are of no mind.
+    assert expit(joint_logits([[math.log(9)], [0.0]])) == pytest.approx([0.7])
+    assert joint_logits([[800.0, 3.0], [-800.0, -3.0]]) == pytest.approx([0.0, 0.0])
+    one = np.array([[-900.0, -0.2, 0.0, 45.0]])
+    assert joint_logits(one) == pytest.approx(one[0])
 
 
 def test_a_coin_is_calibrated_however_the_labels_are_ordered() -> None:

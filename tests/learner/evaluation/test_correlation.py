@@ -9,6 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from learner.evaluation.correlation import (
+    partial_pearson,
     partial_spearman,
     pearson,
     return_correlations,
@@ -54,6 +55,27 @@ def test_partial_spearman_is_the_correlation_of_rank_residuals() -> None:
     assert found.low < found.value < found.high
 
 
+def test_partial_pearson_is_the_correlation_of_regression_residuals() -> None:
+    source = np.random.default_rng(4)
+    lengths = source.integers(10, 500, size=200).astype(float)
+    predicted = 0.3 * lengths + 20 * source.normal(size=200)
+    true = 0.1 * lengths + 0.2 * predicted + 20 * source.normal(size=200)
+    design = np.stack([np.ones(200), lengths], axis=1)
+    residuals = [
+        column - design @ np.linalg.lstsq(design, column, rcond=None)[0]
+        for column in (predicted, true)
+    ]
+    expected = scipy.stats.pearsonr(*residuals).statistic
+    found = partial_pearson(predicted, true, lengths, rng=rng(), resamples=200)
+    assert found.value == pytest.approx(expected, abs=1e-12)
+    assert found.low < found.value < found.high
+    every = return_correlations(predicted, true, lengths, 0.0, rng=rng(), resamples=200)
+    assert every.pearson_given_length.value == pytest.approx(expected, abs=1e-12)
+    # The reward's constant, which pairs of equal length leave free, moves it not at all.
+    off = return_correlations(predicted - 7 * lengths, true, lengths, 0.0, rng=rng(), resamples=2)
+    assert off.pearson_given_length.value == pytest.approx(expected, abs=1e-9)
+
+
 def test_what_both_owe_to_length_is_gone_when_length_is_given() -> None:
     source = np.random.default_rng(1)
     lengths = source.integers(50, 1000, size=500)
@@ -70,6 +92,9 @@ def test_a_constant_given_quantity_changes_nothing_and_a_function_of_it_is_undef
     plain = spearman(x, y, rng=rng(), resamples=50)
     assert partial_spearman(x, y, np.full(30, 7.1), rng=rng(), resamples=50) == plain
     assert math.isnan(partial_spearman(x**3, y, x, rng=rng(), resamples=50).value)
+    straight = pearson(x, y, rng=rng(), resamples=50)
+    assert partial_pearson(x, y, np.full(30, 7.1), rng=rng(), resamples=50) == straight
+    assert math.isnan(partial_pearson(3 * x, y, x, rng=rng(), resamples=50).value)
 
 
 def test_constants_have_no_correlation() -> None:
