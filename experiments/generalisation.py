@@ -37,6 +37,11 @@ COLUMNS = {
     "spearman_centred": "centred",
     "spearman_ranked": "ranked",
     "spearman_given_length": "partial",
+    "pearson_given_length": "r partial",
+    "fit_loss": "loss",
+    "fit_loss_heldout": "loss held out",
+    "fit_accuracy": "fit",
+    "fit_accuracy_heldout": "fit held out",
 }
 RULES = ("paper_atari", "paper_mujoco", "time_aligned", "true_labels")
 # Readable by people who do not tell colours apart (Okabe and Ito 2008).
@@ -138,13 +143,14 @@ def _count(number: int, noun: str) -> str:
 
 
 def _rules(rows: Sequence[Values]) -> list[str]:
-    """The table of rules and baselines; ⚠ where a clock wins on the rule's own pairs."""
+    """The table of rules and baselines, as far as it is known; ⚠ where a clock wins own pairs."""
+    known = [key for key in COLUMNS if any(row.get(key) is not None for row in rows)]
     lines = [
-        "| rule | demos | " + " | ".join(COLUMNS.values()) + " |",
-        "|---" * (2 + len(COLUMNS)) + "|",
+        "| rule | demos | " + " | ".join(COLUMNS[key] for key in known) + " |",
+        "|---" * (2 + len(known)) + "|",
     ]
     for row in rows:
-        cells = [_cell(row, key) for key in COLUMNS]
+        cells = [_cell(row, key) for key in known]
         lines.append(f"| {row['name']} | {row['demonstrations']} | " + " | ".join(cells) + " |")
     return [*lines, ""]
 

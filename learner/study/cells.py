@@ -22,7 +22,7 @@ from learner.rewards.holdout import HoldOut
 from learner.rewards.packing import pack
 from learner.seeds import generator, integer
 from learner.study.bank import Bank, open_bank
-from learner.study.config import StudyConfig, VariantConfig
+from learner.study.config import SHUFFLED, StudyConfig, VariantConfig
 from learner.study.constant import ranked_constant
 from learner.study.folder import StudyError, StudyFolder, game_slug, write_json, write_whole
 from learner.study.judging import Predicted, evaluation_sets, judge
@@ -62,8 +62,9 @@ def cells(study: StudyConfig) -> list[Cell]:
     ]
     largest = max(sweep.counts)
     changed = [
-        Cell(game, rule, largest, 0, variant.name)
-        for variant in sweep.variants
+        Cell(game, rule, largest, seed, variant.name)
+        for variant in sweep.every_variant
+        for seed in range(sweep.seeds if variant == SHUFFLED else 1)
         for rule in sweep.variant_rules
         for game in study.games
     ]
@@ -177,7 +178,7 @@ def read_predictions(folder: StudyFolder, name: str) -> dict[str, NDArray[Any]]:
 
 
 def _variant(study: StudyConfig, cell: Cell) -> VariantConfig:
-    return next((one for one in study.sweep.variants if one.name == cell.variant), _PLAIN)
+    return next((one for one in study.sweep.every_variant if one.name == cell.variant), _PLAIN)
 
 
 def _changed(config: Any, changes: dict[str, Any]) -> Any:

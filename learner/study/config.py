@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from learner.config import (
     AgentConfig,
@@ -87,8 +94,15 @@ class VariantConfig(Section):
     )
 
 
+SHUFFLED = VariantConfig(name="shuffled", shuffled=True)
+"""What is learned from labels that mean nothing: fitted in every study, whatever its variants."""
+
+
 class SweepConfig(Section):
-    """Which reward models are fitted: every count, seed, rule and variant, for every game."""
+    """Which reward models are fitted: every count, seed, rule and variant, for every game.
+
+    Besides those named, models of the largest count under shuffled labels, for every seed.
+    """
 
     counts: tuple[int, ...] = Field(
         (9, 12, 15, 20, 50, 100, 200, 500, 1000), description="training demonstrations"
@@ -96,10 +110,30 @@ class SweepConfig(Section):
     seeds: int = Field(5, ge=1, description="draws of demonstrations, snippets and weights")
     rules: tuple[Rule, ...] = Field(RULES, description="of snippet sampling")
     variants: tuple[VariantConfig, ...] = Field(
-        (VariantConfig(name="shuffled", shuffled=True),),
-        description="each fitted with the first rule of variant_rules and the largest count",
+        (SHUFFLED,),
+        description="each fitted with every rule of variant_rules and the largest count, seed 0",
     )
-    variant_rules: tuple[Rule, ...] = Field(("time_aligned",), description="rules of variants")
+    variant_rules: tuple[Rule, ...] = Field(
+        ("time_aligned",), min_length=1, description="rules of variants and of shuffled labels"
+    )
+
+    @field_validator("variants")
+    @classmethod
+    def _distinct(cls, variants: tuple[VariantConfig, ...]) -> tuple[VariantConfig, ...]:
+        names = [one.name for one in variants]
+        for one in variants:
+            if names.count(one.name) > 1 or one.name == "plain":
+                raise ValueError(f"there are two variants named {one.name}; rename one")
+            if one.name == SHUFFLED.name and one != SHUFFLED:
+                raise ValueError(
+                    "shuffled is the name of the control with shuffled labels; rename the variant"
+                )
+        return variants
+
+    @property
+    def every_variant(self) -> tuple[VariantConfig, ...]:
+        """Those named and the control with shuffled labels."""
+        return self.variants if SHUFFLED in self.variants else (*self.variants, SHUFFLED)
 
 
 class JudgingConfig(Section):

@@ -27,9 +27,13 @@ COLUMNS = {
     "spearman_centred": "centred",
     "spearman_ranked": "ranked",
     "spearman_given_length": "partial",
+    "pearson": "r raw",
+    "pearson_centred": "r centred",
+    "pearson_given_length": "r partial",
     "dard_proxy": "proxy",
     "epic": "EPIC",
 }
+_LISTED = 50  # demonstrations that are named one by one
 
 
 def write_report(results: Results, folder: StudyFolder) -> Path:
@@ -135,4 +139,30 @@ def _problems(results: Results) -> dict[str, list[str]]:
             notes.append(f"{cell['snippets']['note']}, so nothing was held out")
         if notes:
             noted.setdefault(name, []).extend(notes)
-    return noted
+    for game in results.baselines:
+        noted.setdefault(game, []).extend(_short(results, game))
+    return {name: lines for name, lines in noted.items() if lines}
+
+
+def _short(results: Results, game: str) -> list[str]:
+    """Which demonstrations of a game are shorter than a snippet; their pairs are shorter too."""
+    cells = [one for one in results.cells if one["cell"]["game"] == game]
+    least = results.study.snippets.min_length
+    found = {
+        "train": {n for one in cells for n in one["snippets"]["shorter_than_a_snippet"]},
+        "test": {
+            one["number"]
+            for one in results.baselines[game]["demonstrations"]
+            if one["length"] < least
+        },
+    }
+    return [
+        f"{split} demonstrations shorter than a snippet, taken whole: {_listed(sorted(numbers))}"
+        for split, numbers in found.items()
+        if numbers
+    ]
+
+
+def _listed(numbers: list[int]) -> str:
+    more = f" and {len(numbers) - _LISTED} more (results.json)" if len(numbers) > _LISTED else ""
+    return ", ".join(map(str, numbers[:_LISTED])) + more

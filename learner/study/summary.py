@@ -8,12 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from learner.evaluation.returns import mean_over_runs
 from learner.study.config import StudyConfig
 from learner.study.folder import StudyError, StudyFolder, read_json
 from learner.study.judging import TRUE_ALIGNED
 from learner.study.tasks import Task
 
 Values = dict[str, Any]
+
+_FIT = {
+    "loss": "reward_model/loss",
+    "loss_heldout": "reward_model/loss_heldout",
+    "accuracy": "reward_model/accuracy",
+    "accuracy_heldout": "reward_model/accuracy_heldout",
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,8 @@ def table(results: Results, game: str) -> list[Values]:
     that agree with true ones; own = accuracy on the rule's own test pairs; true = on truly
     labelled pairs with equal starts; whole = on whole demonstrations; rho_t = within-episode
     Spearman of reward and time; raw, centred, ranked, partial = Spearman of predicted and true
-    return.
+    return; of Pearson the same without ranked; fit_* = loss and accuracy on the labels learned
+    from and on those held out.
     """
     sets = results.baselines[game]["sets"]
     rows = []
@@ -92,7 +101,7 @@ def table(results: Results, game: str) -> list[Values]:
             found = results.of(game, rule=rule, count=count)
             if found:
                 rows.append(row(found, rule, str(count), sets.get(rule)))
-    for variant in sweep.variants:
+    for variant in sweep.every_variant:
         for rule in sweep.variant_rules:
             found = results.of(game, rule=rule, variant=variant.name)
             if found:
@@ -113,7 +122,10 @@ def row(
     found: list[Values], name: str, count: str, pairs: Values | None, own: str | None = None
 ) -> Values:
     """One line of the table."""
-    returns = ("spearman", "spearman_centred", "spearman_ranked", "spearman_given_length")
+    returns = [
+        *("spearman", "spearman_centred", "spearman_ranked", "spearman_given_length"),
+        *("pearson", "pearson_centred", "pearson_given_length"),
+    ]
     values: Values = {
         "name": name,
         "demonstrations": count,
@@ -128,10 +140,16 @@ def row(
         "dard_proxy": over(found, "dard_proxy"),
         "epic": over(found, "epic"),
         **{key: over(found, "returns", key, "value") for key in returns},
+        **{
+            f"fit_{key}": _mean(at(one, ("fit", name)) for one in found)
+            for key, name in _FIT.items()
+        },
     }
     for key, path in (
+        ("own", ("accuracy", own or name)),
         ("true", ("accuracy", TRUE_ALIGNED)),
         ("spearman_given_length", ("returns", "spearman_given_length")),
+        ("pearson_given_length", ("returns", "pearson_given_length")),
     ):
         values[f"{key}_interval"] = interval(found, path)
     return values
@@ -159,13 +177,26 @@ def flipped(figures: Values) -> Values:
 
 def over(found: Iterable[Values], *path: str) -> float | None:
     """Mean over seeds of a figure, without those that lack it."""
-    values = [value for one in found if (value := at(one["figures"], path)) is not None]
-    return float(np.mean(values)) if values else None
+    return _mean(at(one["figures"], path) for one in found)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def interval(found: list[Values], path: tuple[str, ...]) -> tuple[float, float] | None:
-    """Of one seed its 95 % interval; of several the mean of the ends, which is no narrower."""
-    low, high = over(found, *path, "low"), over(found, *path, "high")
+    """95 %: of one seed that of its demonstrations; of several Student's over their values.
+
+    The latter tells how seeds differ on the same test demonstrations, and stays within the range
+    that the figure has.
+    """
+    known = [one for one in found if at(one["figures"], (*path, "value")) is not None]
+    if len(known) > 1:
+        estimate = mean_over_runs([at(one["figures"], (*path, "value")) for one in known])
+        least = 0.0 if path[0] == "accuracy" else -1.0
+        return max(estimate.low, least), min(estimate.high, 1.0)
+    low, high = over(known, *path, "low"), over(known, *path, "high")
     return None if low is None or high is None else (low, high)
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import copy as copies
 import json
 import multiprocessing
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from learner.study.folder import StudyError, StudyFolder
 from learner.study.plan import plan_tasks
 from learner.study.report import write_report
 from learner.study.stages import run_stages, run_study
+from learner.study.summary import table
 
 
 def run(study, root):
@@ -201,6 +204,8 @@ def test_a_cell_that_cannot_be_made_is_reported_and_the_rest_goes_on(finished, t
     assert name == "maze-coin-flip-time_aligned-0020-0-broken"
     assert "min_length is larger" in problem
     assert len(results.of("maze/coin-flip", variant="wide")) == 1
+    # Shuffled labels are a control whatever variants are named.
+    assert "time_aligned, shuffled" in [one["name"] for one in table(results, "maze/coin-flip")]
     assert name in write_report(results, StudyFolder(copy)).read_text()
 
 
@@ -228,3 +233,18 @@ def test_predictions_that_are_cut_short_are_named(finished, tmp_path):
     task = next(one for one in agent_tasks(study) if one.cell)
     with pytest.raises(StudyError, match=f"{damaged} is damaged; remove"):
         train_agent(study, StudyFolder(copy), task, str)
+
+
+def test_demonstrations_shorter_than_a_snippet_are_listed(finished, tmp_path, tiny):
+    _, root, results = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    cells = copies.deepcopy(results.cells)
+    cells[0]["snippets"]["shorter_than_a_snippet"] = [3, 11]
+    longer = tiny(snippets={"min_length": 1000, "max_length": 1000})
+    changed = replace(results, cells=cells, study=longer)
+    page = write_report(changed, StudyFolder(copy)).read_text()
+    assert "train demonstrations shorter than a snippet, taken whole: 3, 11<" in page
+    numbers = ", ".join(str(number) for number in range(12))
+    assert f"test demonstrations shorter than a snippet, taken whole: {numbers}<" in page
+    assert "taken whole" not in (root / "report.html").read_text()
