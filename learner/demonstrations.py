@@ -20,6 +20,7 @@ from learner.agents.cloning import Demonstration, DemonstrationError, clone
 from learner.agents.ppo import PPOAgent
 from learner.agents.rollouts import ANCHOR_EVERY
 from learner.config import EnvironmentConfig, RunConfig
+from learner.envs.procgen import TEST_LEVELS
 from learner.envs.protocol import Environments
 from learner.envs.registry import make
 from learner.rankings.orders import Ranking, by_training_time, by_true_return
@@ -203,6 +204,7 @@ def load(config: RunConfig, environments: Environments) -> Demonstrations | None
 
         for path, trajectory in read(folder):
             environment = _agreeing(path, trajectory, config.environment)
+            _check_level(path, trajectory, config)
             one = _play_again(path, trajectory, environment, stage)
             _check_spaces(path, one, environments)
             if config.demonstrations.initial_share and config.teacher.kind == "person":
@@ -283,6 +285,17 @@ def _agreeing(path: Path, trajectory: Trajectory, wanted: EnvironmentConfig) -> 
             )
     levels = {name: found.get(name, expected[name]) for name in _FREE}
     return EnvironmentConfig.model_validate(expected | levels)
+
+
+def _check_level(path: Path, trajectory: Trajectory, config: RunConfig) -> None:
+    """Refuse what shows a level that the run is scored on; only Procgen's have numbers."""
+    first = config.evaluation.test_start_level
+    tested = config.environment.id.startswith("procgen/")
+    if tested and first <= trajectory.level < first + TEST_LEVELS:
+        raise DemonstrationError(
+            f"{path} was played on level {trajectory.level}, and the run is scored on levels from "
+            f"{first} on; use demonstrations of other levels, or move evaluation.test_start_level"
+        )
 
 
 def _play_again(

@@ -250,7 +250,25 @@ class StudyConfig(AnyStudy):
                 f"{self.demonstrations.train}; raise it or lower the count"
             )
         refuse_overlap(self.levels())
+        self._refuse_ignored()
         return self
+
+    def _refuse_ignored(self) -> None:
+        """sigmoid(r) is of the reward as the labels left it, so nothing else can be done to it."""
+        if self.agents.squash == "none":
+            return
+        if self.agents.constant == "ranked":
+            raise ValueError(
+                "agents.squash: sigmoid pays sigmoid(r) without any constant, so agents.constant: "
+                "ranked would be ignored; set one of the two to its default"
+            )
+        for one in self.sweep.variants:
+            if one.centred_per_step and one.name in self.agents.variants:
+                raise ValueError(
+                    "agents.squash: sigmoid pays sigmoid(r) of the uncentred reward, so "
+                    f"centred_per_step of sweep.variants {one.name} would be ignored; set "
+                    "agents.squash=none or leave it out of agents.variants"
+                )
 
     def levels(self) -> dict[str, range]:
         """The levels of each use, by name."""

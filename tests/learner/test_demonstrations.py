@@ -242,6 +242,23 @@ def test_demonstrations_of_other_levels_may_be_used(folder: Path, cartpole: Buil
     assert len(loaded(cartpole()).to_clone()) == 3
 
 
+def test_a_demonstration_of_a_level_that_the_run_is_scored_on_is_refused(
+    tmp_path: Path, tiny: Build
+) -> None:
+    played = parse_config(
+        {"environment": {"id": "procgen/fruitbot", "num_levels": 3, "start_level": 500}}
+    )
+    shown = demonstrate(Chance(15), played, 1, policy_step=0)
+    (path,) = write(tmp_path / "demos", shown)
+    demonstrations = {"path": str(path.parent), "clone_epochs": 1}
+    level = shown[0].level
+    tested = tiny(demonstrations=demonstrations, evaluation={"test_start_level": level})
+    with pytest.raises(DemonstrationError, match=rf"{path} was played on level {level}, and"):
+        loaded(tested)
+    beside = tiny(demonstrations=demonstrations, evaluation={"test_start_level": level + 1})
+    assert len(loaded(beside).to_clone()) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

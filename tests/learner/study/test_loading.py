@@ -25,6 +25,31 @@ def test_a_study_is_of_the_kind_that_it_names_and_else_of_rankings(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (
+            ["agents.constant=ranked"],
+            r"agents\.squash: sigmoid .* agents\.constant: ranked would",
+        ),
+        (
+            [
+                "sweep.variants=[{name: even, centred_per_step: true}]",
+                "agents.variants=[even]",
+            ],
+            r"agents\.squash: sigmoid .* centred_per_step of sweep\.variants even would be ignored",
+        ),
+    ],
+)
+def test_what_a_sigmoid_would_leave_out_is_refused_in_one_line(tmp_path, overrides, told):
+    path = study(tmp_path, "name: some\n")
+    assert load_any_study(path, overrides).agents.squash == "none"
+    assert load_any_study(path, ["agents.squash=sigmoid"]).agents.constant == "centred"
+    with pytest.raises(ConfigError, match=told) as error:
+        load_any_study(path, ["agents.squash=sigmoid", *overrides])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("override", "told"),
     [
         ("kind=rankins", "kind is 'rankins'; studies are of the kinds rankings, regression"),
