@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict
+from tempfile import TemporaryFile
 
 import numpy as np
 
@@ -128,11 +129,19 @@ def _play(
 
 
 def _bank(played: Sequence[tuple[Entry, Trajectory]]) -> Bank:
-    shown = [replay(trajectory).observations for _, trajectory in played]
-    offsets = np.concatenate([[0], np.cumsum([len(one) for one in shown], dtype=np.int64)])
+    """What the episodes show, in a file that has no name and goes with its array."""
+    offsets = np.concatenate([[0], np.cumsum([one.steps for _, one in played], dtype=np.int64)])
+    with TemporaryFile() as file:
+        for _, trajectory in played:
+            shown = replay(trajectory).observations
+            file.write(np.ascontiguousarray(shown).tobytes())
+        file.flush()
+        # Copy on write: torch takes no arrays that it must not write to.
+        shape = (int(offsets[-1]), *shown.shape[1:])
+        observations = np.memmap(file, shown.dtype, "c", shape=shape)
     return Bank(
         entries=tuple(entry for entry, _ in played),
-        observations=np.concatenate(shown),
+        observations=observations,
         actions=np.concatenate([one.actions for _, one in played]),
         rewards=np.concatenate([one.rewards for _, one in played]),
         offsets=offsets,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,9 @@ from learner.checkpoints import Checkpoint
 from learner.config import parse_config
 from learner.control import Control
 from learner.loop import TrainingLoop
+from learner.replay import Replay
 from learner.rewards.packing import unpack
+from learner.study import assessment
 from learner.study.assessment import assess, record_unseen
 
 
@@ -59,3 +63,28 @@ def test_a_run_is_judged_on_unseen_levels_beside_its_baselines(trained):
     assert results["sets"]["true_aligned"]["clock"] == 0.5
     assert np.isfinite(results["agent"]["test"]["value"])
     assert results["figures"]["baseline: length"]["returns"]["spearman"]["n"] == 12
+
+
+def test_what_episodes_show_is_held_in_memory_one_at_a_time(trained, monkeypatch):
+    """A quarter of a megabyte a step, so that copies are not overlooked."""
+    config, checkpoints, _ = trained
+    shown = {}
+
+    def replay(trajectory):
+        first = trajectory.level % 251
+        shown[trajectory.level] = first
+        seen = np.full((trajectory.steps, 512, 512), first, np.uint8)
+        return Replay(seen, trajectory.rewards, trajectory.ends)
+
+    monkeypatch.setattr(assessment, "replay", replay)
+    tracemalloc.start()
+    bank = record_unseen(config, checkpoints, 6, lambda _: None)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert bank.observations.nbytes == bank.offsets[-1] << 18
+    # One episode and, for a moment, its bytes or the one before it.
+    assert peak < 2 * (int(bank.lengths.max()) << 18) + (4 << 20)
+    assert peak < 0.7 * bank.observations.nbytes
+    for index, entry in enumerate(bank.entries):
+        part = bank.observations[bank.steps(index)]
+        assert (part.min(), part.max()) == (shown[entry.level], shown[entry.level])
