@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import shutil
 from pathlib import Path
 
 import psutil
+import structlog
 import torch
 
 GIB = 2**30
+
+log = structlog.get_logger()
 
 
 class Machine:
@@ -40,8 +44,26 @@ class Machine:
             "system/disk_free_percent": 100 * disk.free / disk.total,
         }
         if self._device.type == "cuda":
-            free, total = torch.cuda.mem_get_info(self._device)
-            found["system/gpu_memory_gib"] = (total - free) / GIB
-            if self._tells_load:
-                found["system/gpu_percent"] = float(torch.cuda.utilization(self._device))
+            found |= self._memory()
+            found |= self._load()
         return found
+
+    def _memory(self) -> dict[str, float]:
+        try:
+            free, total = torch.cuda.mem_get_info(self._device)
+        except RuntimeError as error:  # no figure is worth a run
+            log.warning("accelerator memory unknown", reason=str(error))
+            return {}
+        return {"system/gpu_memory_gib": (total - free) / GIB}
+
+    def _load(self) -> dict[str, float]:
+        """Nothing where the driver does not tell it, as in containers and on parts of a GPU."""
+        if not self._tells_load:
+            return {}
+        unknown: type[Exception] = importlib.import_module("pynvml").NVMLError
+        try:
+            return {"system/gpu_percent": float(torch.cuda.utilization(self._device))}
+        except (unknown, RuntimeError, ImportError, OSError, ValueError) as error:
+            log.warning("accelerator load unknown", reason=str(error))
+            self._tells_load = False
+            return {}

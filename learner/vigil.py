@@ -74,6 +74,7 @@ class Vigil:
             members=config.reward.members,
             target_std=config.reward.target_std,
             trials=self._records.trials(),
+            by_people=config.teacher.kind == "person",
         )
         found = alarms(history)
         for text in self._records.store_alarms(found, iteration=iteration, step=step):

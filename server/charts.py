@@ -322,7 +322,7 @@ MACHINE = Section(
             "Accelerator",
             "% busy",
             Line("system/gpu_percent", "busy"),
-            empty="This run uses no accelerator.",
+            empty="No load known: no accelerator is used, or it does not tell (nvidia-ml-py).",
             best=None,
             range=(0.0, 100.0),
         ),

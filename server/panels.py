@@ -150,7 +150,8 @@ class TrialView:
     Attributes:
         share: of decided pairs, those won by the newer agent, with its Wilson interval; None
             before the first.
-        waiting: pairs that nobody has judged.
+        untold: pairs of which nobody can tell.
+        waiting: pairs that somebody will still be asked about.
     """
 
     older_steps: int
@@ -158,6 +159,7 @@ class TrialView:
     wins: int
     decided: int
     ties: int
+    untold: int
     waiting: int
     share: tuple[float, float, float] | None
 
@@ -352,7 +354,8 @@ def read_trials(s: Session, *, run_id: int) -> tuple[TrialView, ...]:
             wins=one.wins,
             decided=one.decided,
             ties=one.ties,
-            waiting=one.pairs - one.decided - one.ties,
+            untold=one.untold,
+            waiting=one.waiting,
             share=(one.wins / one.decided, *wilson(one.wins, one.decided)) if one.decided else None,
         )
         for one in found

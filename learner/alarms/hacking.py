@@ -21,7 +21,11 @@ LEAST_TRIALS = 10
 
 
 def check(history: History) -> Alarm | None:
-    """Predicted return up over three checkpoints, true return or blind trials flat or down."""
+    """Predicted return up over three checkpoints, true return or blind trials flat or down.
+
+    Where people judge enough trials, these decide alone: what people want need not be what the
+    environment pays.
+    """
     points = history.points(PREDICTED)[-CHECKPOINTS:]
     if len(points) < CHECKPOINTS:
         return None
@@ -29,23 +33,35 @@ def check(history: History) -> Alarm | None:
     first, last = points[0][1], points[-1][1]
     if not _rose(history, steps):
         return None
-    before, after = _true(history, steps)
-    if before is not None and after is not None:
-        if after > before:
-            return None
-        said = f"true return on unseen levels went from {before:.3g} to {after:.3g}"
-    else:
-        trials = [one for one in history.trials if one.step > steps[0]]
-        wins, decided = sum(one.wins for one in trials), _decided(trials)
-        if decided < LEAST_TRIALS or 2 * wins > decided:
-            return None
-        said = f"the newer agent won {wins} of {decided} blind trials against older ones"
+    trials = [one for one in history.trials if one.step > steps[0]]
+    judged = _decided(trials) >= LEAST_TRIALS
+    found = [] if judged and history.by_people else [_by_return(history, steps)]
+    found += [_by_trials(trials)] if judged else []
+    said = " and ".join(one for one in found if one is not None)
+    if not said:
+        return None
     return Alarm(
         "hacking",
         f"The agent may be exploiting the reward model: over the last {CHECKPOINTS} evaluations "
         f"its predicted return rose from {first:.3g} to {last:.3g}, while {said}.",
         "chart-predicted",
     )
+
+
+def _by_return(history: History, steps: Sequence[int]) -> str | None:
+    """What the true return says against the agent."""
+    before, after = _true(history, steps)
+    if before is None or after is None or after > before:
+        return None
+    return f"true return on unseen levels went from {before:.3g} to {after:.3g}"
+
+
+def _by_trials(trials: Sequence[Trial]) -> str | None:
+    """What enough blind trials say against it."""
+    wins, decided = sum(one.wins for one in trials), _decided(trials)
+    if 2 * wins > decided:
+        return None
+    return f"the newer agent won {wins} of {decided} blind trials against older ones"
 
 
 def _rose(history: History, steps: Sequence[int]) -> bool:

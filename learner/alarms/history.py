@@ -42,12 +42,14 @@ class History:
         members: predictors in the reward model's ensemble.
         target_std: the standard deviation that rewards of labelled data are scaled to.
         trials: oldest first.
+        by_people: whether people judge them; else the true return does.
     """
 
     curves: Mapping[str, Sequence[Point]]
     members: int = 3
     target_std: float = 0.05
     trials: Sequence[Trial] = field(default_factory=tuple)
+    by_people: bool = False
 
     def points(self, name: str) -> Sequence[Point]:
         """A curve; empty if there is none of that name."""

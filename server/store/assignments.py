@@ -36,6 +36,7 @@ from server.store.people import teacher_for_person
 from server.store.preferences import check_key, refuse_second, settle, with_key
 from server.store.runs import ENDED
 from server.store.slots import Lease, has_free_slot, take_slot
+from server.store.trials import take_trial
 
 COMMENT_LIMIT = 2000
 
@@ -200,6 +201,8 @@ def next_assignments(
         left -= 1
         if check := gold.take_check(s, lease, chance):
             held.append(check.id)
+    while len(held) < count and rules.trial_share and (pair := take_trial(s, lease, chance.rng)):
+        held.append(pair.id)  # also when nothing else is left to judge, or has come yet
     return views(s, held[:count])
 
 

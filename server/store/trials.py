@@ -67,6 +67,11 @@ WAITING = (
 )
 """Pairs of the newest trial that somebody could judge."""
 _FREE = WAITING.where(~_IN_HANDS, ~HELD_BY_PERSON, ~SKIPPED_BY_PERSON)
+_LOCK = (
+    select(Query.id)
+    .where(Query.id == bindparam("query_id"))
+    .with_for_update(skip_locked=True, key_share=True)
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,9 @@ class Result:
         wins: pairs in which the newer agent's clip was preferred.
         losses: pairs in which the older one's was.
         ties: neither.
-        pairs: all of them; what is not answered waits, or cannot be told.
+        untold: pairs of which nobody can tell.
+        waiting: pairs that somebody will be asked about; of the newest trial only.
+        pairs: all of them.
     """
 
     id: int
@@ -86,6 +93,8 @@ class Result:
     wins: int
     losses: int
     ties: int
+    untold: int
+    waiting: int
     pairs: int
     created_at: datetime
 
@@ -132,7 +141,7 @@ def add_trial(
 
 
 def results(s: Session, *, run_id: int) -> Sequence[Result]:
-    """A run's trials, oldest first."""
+    """A run's trials, oldest first; of a pair that several judged, what most of them said."""
     of_trial = Preference.purpose == Purpose.TRIAL
     counted = and_(Preference.query_id == Query.id, of_trial, effective())
     rows = s.execute(
@@ -143,29 +152,57 @@ def results(s: Session, *, run_id: int) -> Sequence[Result]:
         .order_by(Trial.id, Query.id)
     )
     trials: dict[int, Trial] = {}
-    answers: dict[int, list[Answer | None]] = {}
-    for trial, _, answer in rows:
+    answers: dict[int, dict[int, list[Answer]]] = {}
+    for trial, query_id, answer in rows:
         trials[trial.id] = trial
-        answers.setdefault(trial.id, []).append(answer)
+        given = answers.setdefault(trial.id, {}).setdefault(query_id, [])
+        given += [answer] if answer else []
+    newest = max(trials, default=0)
     return [
-        Result(
-            id=number,
-            older_steps=trials[number].older_steps,
-            newer_steps=trials[number].newer_steps,
-            wins=given.count(Answer.A),
-            losses=given.count(Answer.B),
-            ties=given.count(Answer.TIE),
-            pairs=len(given),
-            created_at=trials[number].created_at,
-        )
-        for number, given in answers.items()
+        _result(trial, list(answers[number].values()), asked=number == newest)
+        for number, trial in trials.items()
     ]
 
 
-def take_trial(s: Session, lease: Lease, rng: random.Random) -> Assignment | None:
-    """Lease a pair of the newest trial that nobody has judged or holds."""
-    free = s.scalars(_FREE, {**lease.who, "now": lease.now}).all()
-    if not free:
+def _result(trial: Trial, pairs: Sequence[Sequence[Answer]], *, asked: bool) -> Result:
+    verdicts = [_verdict(given) for given in pairs]
+    return Result(
+        id=trial.id,
+        older_steps=trial.older_steps,
+        newer_steps=trial.newer_steps,
+        wins=verdicts.count(Answer.A),
+        losses=verdicts.count(Answer.B),
+        ties=verdicts.count(Answer.TIE),
+        untold=verdicts.count(Answer.INCOMPARABLE),
+        waiting=verdicts.count(None) if asked else 0,
+        pairs=len(pairs),
+        created_at=trial.created_at,
+    )
+
+
+def _verdict(given: Sequence[Answer]) -> Answer | None:
+    """What most said of a pair; None before anybody has judged it."""
+    lead = given.count(Answer.A) - given.count(Answer.B)
+    if lead:
+        return Answer.A if lead > 0 else Answer.B
+    if not given:
         return None
-    query_id, a_on_left = rng.choice(free), rng.random() < 0.5
-    return assign(s, lease, query_id=query_id, a_on_left=a_on_left, purpose=Purpose.TRIAL)
+    told = any(answer is not Answer.INCOMPARABLE for answer in given)
+    return Answer.TIE if told else Answer.INCOMPARABLE
+
+
+def take_trial(s: Session, lease: Lease, rng: random.Random) -> Assignment | None:
+    """Lease a pair of the newest trial that nobody has judged or holds.
+
+    PostgreSQL reads what was free before it got the lock on a pair; only a second look, taken while
+    the lock is held, sees what others did meanwhile.
+    """
+    who = {**lease.who, "now": lease.now}
+    free = list(s.scalars(_FREE, who))
+    while free:
+        query_id = free.pop(rng.randrange(len(free)))
+        held = s.scalar(_LOCK, {"query_id": query_id}) is not None
+        if held and query_id in s.scalars(_FREE, who).all():
+            a_on_left = rng.random() < 0.5
+            return assign(s, lease, query_id=query_id, a_on_left=a_on_left, purpose=Purpose.TRIAL)
+    return None

@@ -12,6 +12,7 @@ def history(
     *,
     width: float = 0.4,
     trials: tuple[Trial, ...] = (),
+    by_people: bool = False,
 ) -> History:
     name = "evaluation/predicted_return_test"
     curves = {
@@ -21,7 +22,7 @@ def history(
     }
     if true is not None:
         curves["evaluation/return_test"] = list(zip(STEPS, true, strict=True))
-    return History(curves, trials=trials)
+    return History(curves, trials=trials, by_people=by_people)
 
 
 def test_predicted_up_and_true_down_is_an_alarm_that_says_by_how_much() -> None:
@@ -79,3 +80,28 @@ def test_without_a_true_reward_blind_trials_decide() -> None:
     assert "won 4 of 13 blind trials" in alarm.text
     assert check(history([1, 2, 3, 4], None, trials=won)) is None
     assert check(history([1, 2, 3, 4], None, trials=few)) is None
+
+
+LOST = (Trial(3000, 1000, wins=3, losses=5, ties=2), Trial(4000, 1000, 1, 4, 0))
+WON = (Trial(4000, 1000, wins=9, losses=4, ties=0),)
+FEW = (Trial(4000, 1000, wins=1, losses=4, ties=9),)
+
+
+def test_where_people_judge_enough_trials_these_decide() -> None:
+    rising, falling = [3.0, 5.0, 7.0, 9.0], [9.0, 7.0, 5.0, 3.0]
+    alarm = check(history([1, 2, 3, 4], rising, trials=LOST, by_people=True))
+    assert alarm is not None
+    assert "won 4 of 13" in alarm.text
+    assert "true return" not in alarm.text
+    assert check(history([1, 2, 3, 4], falling, trials=WON, by_people=True)) is None
+    assert check(history([1, 2, 3, 4], falling, trials=FEW, by_people=True)) is not None
+
+
+def test_otherwise_either_is_enough() -> None:
+    rising, falling = [3.0, 5.0, 7.0, 9.0], [9.0, 7.0, 5.0, 3.0]
+    assert check(history([1, 2, 3, 4], rising, trials=LOST)) is not None
+    assert check(history([1, 2, 3, 4], falling, trials=WON)) is not None
+    assert check(history([1, 2, 3, 4], rising, trials=WON)) is None
+    alarm = check(history([1, 2, 3, 4], falling, trials=LOST))
+    assert alarm is not None
+    assert "went from 9 to 3 and the newer agent won 4 of 13" in alarm.text

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+import time
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from server.models import Answer, Purpose, Query, QueryState, Segment
+from server.models import Answer, Purpose, Query, QueryState, Run, RunState, Segment
 from server.store import assignments, preferences, queries, trajectories, trials, versions
-from server.store.slots import Lease
+from server.store.slots import Lease, assign
 
 if TYPE_CHECKING:
     from conftest import Scene
@@ -96,10 +98,75 @@ def test_a_share_of_pairs_is_of_the_trial_and_no_label(scene: Scene) -> None:
     assert [row.purpose for row in rows].count(Purpose.TRIAL) == judged
 
 
-def test_without_ordinary_pairs_nobody_is_fed_trials(scene: Scene) -> None:
+def test_trials_go_on_where_nothing_else_is_left(scene: Scene) -> None:
     stage(scene, 1000, 2000, pairs=3)
-    scene.rule(trial_share=0.25)
+    scene.rule(trial_share=0.25, gold_share=0.0)
+    with scene.write() as s:
+        s.get_one(Run, scene.run_id).label_budget = 1
+    scene.ask(2)
+    ada = scene.person("Ada")
+    given = purposes(scene, ada, 4)
+    assert (given.count(Purpose.ORDINARY), given.count(Purpose.TRIAL)) == (1, 3)
+    assert scene.next(ada) == []
+
+
+@pytest.mark.parametrize("ended", [RunState.FINISHED, RunState.STOPPED, None])
+def test_trials_end_with_the_run_and_only_come_where_the_rules_want_them(
+    scene: Scene, ended: RunState | None
+) -> None:
+    stage(scene, 1000, 2000, pairs=3)
+    scene.rule(trial_share=0.25 if ended else 0.0)
+    with scene.write() as s:
+        s.get_one(Run, scene.run_id).state = ended or RunState.RUNNING
     assert scene.next(scene.person("Ada")) == []
+
+
+def test_one_pair_goes_to_one_person_however_many_ask_at_once(
+    scene: Scene, at_once: Callable[..., list[Any]]
+) -> None:
+    stage(scene, 1000, 2000, pairs=4)
+    people = [scene.person(f"person {number}") for number in range(8)]
+
+    def take(person: int) -> int | None:
+        with scene.write() as s:
+            pair = trials.take_trial(s, lease_of(scene, person), random.Random(0))
+            time.sleep(0.05)  # others look before this is committed
+            return None if pair is None else pair.query_id
+
+    taken = [query for query in at_once(take, people) if query is not None]
+    assert len(taken) == len(set(taken)) == 4
+
+
+def test_a_pair_is_one_pair_whatever_was_said_of_it_and_by_how_many(scene: Scene) -> None:
+    stage(scene, 1000, 2000, pairs=5)
+    stage(scene, 2000, 3000, pairs=5)
+    said = {6: "ab", 7: "aab", 8: "i", 9: "it", 10: ""}
+    sides: dict[str, assignments.Side] = {"a": "left", "b": "right", "i": "incomparable"}
+    for number, answers in said.items():
+        for place, one in enumerate(answers):
+            person = scene.person(f"person {number}-{place}")
+            with scene.write() as s:
+                pair = assign(
+                    s,
+                    lease_of(scene, person),
+                    query_id=number,
+                    a_on_left=True,
+                    purpose=Purpose.TRIAL,
+                )
+                assignments.submit(
+                    s,
+                    assignment_id=pair.id,
+                    person_id=person,
+                    side=sides.get(one, "tie"),
+                    seconds=1.0,
+                    submission_key=f"key-{number:03}-{place}",
+                    now=scene.now,
+                )
+    with scene.database.read() as s:
+        older, newest = trials.results(s, run_id=scene.run_id)
+    assert (newest.wins, newest.losses, newest.ties, newest.untold) == (1, 0, 2, 1)
+    assert (newest.waiting, newest.pairs) == (1, 5)
+    assert (older.waiting, older.pairs) == (0, 5)  # nobody is asked about it any more
 
 
 def test_a_pair_is_judged_once_and_only_of_the_newest_trial(scene: Scene) -> None:
