@@ -7,7 +7,7 @@ event it saw), and at once when the server stops.
 
 Events: those of `PANELS` carry HTML; `metrics` carries `{"series": {name: [steps, values]},
 "reset": bool}`, and its id says how far each curve is; `marks` carries `{"marks": [[step, kind,
-text]], "reset": bool}`.
+text, milliseconds since 1970]], "reset": bool}`, a burst of labels again whenever it has grown.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -139,7 +139,7 @@ class Feed:
         # Here and not in the look, which runs in a thread: who joins must see all or nothing of it.
         self.known.fragments |= update.fragments
         self.known.curves.take(update.series)
-        self.known.marks += update.marks
+        self.known.marks = merged(self.known.marks, update.marks)
         for queue in list(self.watchers):
             if queue.qsize() >= BACKLOG:
                 self.watchers.discard(queue)
@@ -193,11 +193,14 @@ class Feed:
             if known.panels is None or getattr(panels, name) != getattr(known.panels, name)
         }
         known.panels = panels
-        # A burst of labels is one mark while it grows; only what is new by its moment is sent.
-        there = {(mark.kind, mark.at) for mark in known.marks}
-        return Update(
-            fragments, series, tuple(mark for mark in marks if (mark.kind, mark.at) not in there)
-        )
+        there = set(known.marks)
+        return Update(fragments, series, tuple(mark for mark in marks if mark not in there))
+
+
+def merged(known: Sequence[Mark], new: Sequence[Mark]) -> tuple[Mark, ...]:
+    """Marks with new ones: a burst of labels that has grown takes its own place."""
+    grown = {mark.at for mark in new if mark.kind == "labels"}
+    return (*(one for one in known if one.kind != "labels" or one.at not in grown), *new)
 
 
 def render_panel(site: Site, name: str, panels: Panels) -> str:
@@ -274,7 +277,10 @@ class _Reader:
             self.new = False
             yield ServerSentEvent(event="metrics", raw_data=text, id=write_cursor(self.cursor))
         if update.marks or (self.unmarked and update):
-            rows = [[mark.step, mark.kind, mark.text] for mark in update.marks[-MARKS:]]
+            rows = [
+                [mark.step, mark.kind, mark.text, round(1000 * mark.at.timestamp())]
+                for mark in update.marks[-MARKS:]
+            ]
             text = json.dumps({"marks": rows, "reset": self.unmarked}, separators=(",", ":"))
             self.unmarked = False
             yield ServerSentEvent(event="marks", raw_data=text)

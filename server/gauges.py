@@ -1,6 +1,7 @@
 """What the server tells Prometheus: its own requests and streams, and the runs in its database.
 
-Counters are those of one process; behind several, each scrape sees one of them, told by `process`.
+Requests and streams are those of one process, which the label `process` names: behind several, each
+scrape sees one of them, and their sums and rates are taken over the label.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
 from server.models import RunState
+from server.panels import is_gone
 from server.store import alarms, runs
 
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -27,32 +29,35 @@ class Gauges:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self.requests = Counter(
+        self._process = str(os.getpid())
+        self._requests = Counter(
             "clipwise_http_requests",
             "Requests answered.",
-            ("method", "route", "status"),
+            ("process", "method", "route", "status"),
             registry=self._registry,
         )
-        self.seconds = Histogram(
+        self._seconds = Histogram(
             "clipwise_http_request_seconds",
             "Time to the first byte of the answer.",
-            ("route",),
+            ("process", "route"),
             buckets=_SECONDS,
             registry=self._registry,
         )
         self._streams = Gauge(
-            "clipwise_event_streams", "Pages that watch a run.", registry=self._registry
-        )
-        Gauge(
-            "clipwise_process",
-            "The process behind these figures.",
-            ("pid",),
+            "clipwise_event_streams",
+            "Pages that watch a run.",
+            ("process",),
             registry=self._registry,
-        ).labels(str(os.getpid())).set(1)
+        )
+
+    def count(self, *, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request that was answered."""
+        self._requests.labels(self._process, method, route, str(status)).inc()
+        self._seconds.labels(self._process, route).observe(seconds)
 
     def watch_streams(self, count: Callable[[], int]) -> None:
         """Ask for the number of open event streams at each scrape."""
-        self._streams.set_function(count)
+        self._streams.labels(self._process).set_function(count)
 
     def text(self, s: Session) -> bytes:
         """Everything in Prometheus' text format.
@@ -82,7 +87,10 @@ class _Runs(Collector):
                 ("labels", "Answers that count."),
                 ("label_budget", "Answers wanted."),
                 ("steps_per_second", "Speed of the last iteration."),
-                ("alarms", "Alarms that hold and that nobody has acknowledged."),
+                (
+                    "alarms",
+                    "Alarms that hold and that nobody has acknowledged, a silent learner too.",
+                ),
                 ("heartbeat_age_seconds", "Time since the learner was last heard of."),
             )
         }
@@ -95,7 +103,7 @@ class _Runs(Collector):
                 "labels": summary.answers,
                 "label_budget": run.label_budget,
                 "steps_per_second": run.steps_per_second,
-                "alarms": len(ringing.get(run.id, ())),
+                "alarms": len(ringing.get(run.id, ())) + int(is_gone(run, now)),
                 "heartbeat_age_seconds": (
                     (now - run.heartbeat_at).total_seconds() if run.heartbeat_at else None
                 ),

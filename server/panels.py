@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import quote
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from server.charts import RETURNS, UNSEEN_INTERVAL
 from server.intervals import wilson
-from server.models import Answer, Checkpoint, CommandKind, Person, RewardModel, Run, RunState
+from server.models import Alarm, Answer, Checkpoint, CommandKind, RewardModel, Run, RunState
+from server.ringing import SILENCE, AlarmView, read_alarms
 from server.store import alarms, changes, metrics, queries, runs, trials
 from server.store import pulse as pulses
 from server.store.marks import Mark
@@ -123,27 +123,6 @@ class Video:
 
 
 @dataclass(frozen=True)
-class AlarmView:
-    """An alarm that holds.
-
-    Attributes:
-        title: what kind it is.
-        where: address of the evidence.
-        acknowledged_by: who has seen it; None = nobody.
-    """
-
-    id: int
-    kind: str
-    title: str
-    text: str
-    where: str
-    step: int
-    raised_at: datetime
-    acknowledged_at: datetime | None
-    acknowledged_by: str | None
-
-
-@dataclass(frozen=True)
 class TrialView:
     """A blind trial as far as it is answered.
 
@@ -214,19 +193,23 @@ def read_rows(s: Session, *, now: datetime) -> list[Row]:
     """All runs, newest first."""
     ringing = alarms.unacknowledged(s)
     return [
-        Row(
-            standing=read_standing(s, run=summary.run, now=now),
-            answers=summary.answers,
-            budget=summary.run.label_budget,
-            returns=tuple(_curve(s, summary.run.id, UNSEEN)),
-            interval=_interval(s, summary.run.id),
-            alarms=tuple(
-                alarms.TITLES.get(one.kind, one.kind) for one in ringing.get(summary.run.id, ())
-            ),
-            created_at=summary.run.created_at,
-        )
-        for summary in runs.list_runs(s)
+        _row(s, summary, ringing.get(summary.run.id, ()), now=now) for summary in runs.list_runs(s)
     ]
+
+
+def _row(s: Session, summary: runs.RunSummary, ringing: Sequence[Alarm], *, now: datetime) -> Row:
+    run = summary.run
+    standing = read_standing(s, run=run, now=now)
+    kinds = [*([SILENCE] if standing.gone else []), *(one.kind for one in ringing)]
+    return Row(
+        standing=standing,
+        answers=summary.answers,
+        budget=run.label_budget,
+        returns=tuple(_curve(s, run.id, UNSEEN)),
+        interval=_interval(s, run.id),
+        alarms=tuple(alarms.TITLES.get(kind, kind) for kind in kinds),
+        created_at=run.created_at,
+    )
 
 
 def _curve(s: Session, run_id: int, name: str) -> list[float]:
@@ -248,13 +231,14 @@ def read_panels(s: Session, *, run: Run, now: datetime, marks: Sequence[Mark]) -
         now: the moment.
         marks: what happened to the run, oldest first.
     """
+    standing = read_standing(s, run=run, now=now)
     return Panels(
-        standing=read_standing(s, run=run, now=now),
+        standing=standing,
         labels=read_labels(s, run=run, now=now),
         versions=read_versions(s, run_id=run.id, limit=NEWEST_VERSIONS),
         videos=read_videos(s, run_id=run.id),
         happened=tuple(marks[: -NEWEST_MARKS - 1 : -1]),
-        alarms=read_alarms(s, run=run),
+        alarms=read_alarms(s, run=run, gone=standing.gone),
         settings=read_settings(s, run=run),
         trials=read_trials(s, run_id=run.id),
     )
@@ -263,6 +247,11 @@ def read_panels(s: Session, *, run: Run, now: datetime, marks: Sequence[Mark]) -
 def is_alive(heartbeat_at: datetime | None, now: datetime) -> bool:
     """Whether a worker was heard of lately; a time far ahead is that of a clock since set back."""
     return heartbeat_at is not None and abs(now - heartbeat_at) <= SILENT_AFTER
+
+
+def is_gone(run: Run, now: datetime) -> bool:
+    """Whether a run should have a worker, and that worker is silent."""
+    return run.state is RunState.RUNNING and not is_alive(run.heartbeat_at, now)
 
 
 def read_standing(s: Session, *, run: Run, now: datetime) -> Standing:
@@ -311,37 +300,6 @@ def read_labels(s: Session, *, run: Run, now: datetime) -> Labels:
         budget=run.label_budget,
         by_people=labelled_by_people(run),
     )
-
-
-def read_alarms(s: Session, *, run: Run) -> tuple[AlarmView, ...]:
-    """A run's alarms that hold, those that nobody has acknowledged first."""
-    rows = alarms.open_alarms(s, run_id=run.id)
-    names = {row.acknowledged_by_id for row in rows}
-    people = dict(s.execute(select(Person.id, Person.name).where(Person.id.in_(names))).all())
-    found = [
-        AlarmView(
-            id=row.id,
-            kind=row.kind,
-            title=alarms.TITLES.get(row.kind, row.kind),
-            text=row.text,
-            where=_where(run.name, row.evidence),
-            step=row.step,
-            raised_at=row.raised_at,
-            acknowledged_at=row.acknowledged_at,
-            acknowledged_by=people.get(row.acknowledged_by_id or 0),
-        )
-        for row in rows
-    ]
-    return tuple(sorted(found, key=lambda one: one.acknowledged_at is not None))
-
-
-def _where(name: str, evidence: str) -> str:
-    """Address of an alarm's evidence: a chart, a page of the run, or the run's people."""
-    if evidence == "people":
-        return f"/people?run={quote(name)}"
-    if evidence.startswith("chart-"):
-        return f"/runs/{quote(name)}#{quote(evidence)}"
-    return f"/runs/{quote(name)}/{quote(evidence)}"
 
 
 def read_trials(s: Session, *, run_id: int) -> tuple[TrialView, ...]:

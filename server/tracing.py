@@ -54,8 +54,7 @@ class Trace:
         static = scope["path"].startswith("/static/")
         if static:
             route = "/static"
-        self.gauges.requests.labels(scope["method"], route, str(status)).inc()
-        self.gauges.seconds.labels(route).observe(seconds)
+        self.gauges.count(method=scope["method"], route=route, status=status, seconds=seconds)
         if static:  # a page has twenty of them
             return
         log.debug(

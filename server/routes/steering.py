@@ -9,8 +9,8 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from server import panels
-from server.models import Run
 from server.pages import render
+from server.ringing import AlarmView, read_alarms
 from server.routes.api import ABSENT, CLASH, REFUSALS
 from server.rules import Strategy
 from server.schemas import AlarmOut, Id, RunName, SettingsIn, SettingsOut
@@ -69,7 +69,9 @@ def acknowledge_alarm(
     if request.headers.get("hx-request") != SCRIPT:
         return RedirectResponse(f"/runs/{run.name}", status_code=303)
     with site.database.read() as s:
-        found = panels.read_alarms(s, run=runs.get_run(s, name=name))
+        run = runs.get_run(s, name=name)
+        standing = panels.read_standing(s, run=run, now=now)
+        found = read_alarms(s, run=run, gone=standing.gone)
     return render(request, "runs/_alarms.html", {"alarms": found, "run_name": run.name})
 
 
@@ -102,9 +104,9 @@ def list_alarms(site: SiteDep, run: RunName) -> list[AlarmOut]:
     now = datetime.now(UTC)
     with site.database.read() as session:
         row = runs.get_run(session, name=run)
-        found = [_alarm_out(one) for one in panels.read_alarms(session, run=row)]
         standing = panels.read_standing(session, run=row, now=now)
-    return [*_silence(row, gone=standing.gone), *found]
+        found = read_alarms(session, run=row, gone=standing.gone)
+    return [_alarm_out(one) for one in found]
 
 
 @api.post("/runs/{run}/alarms/{alarm}/acknowledge", status_code=204, responses=ABSENT)
@@ -116,7 +118,7 @@ def acknowledge(site: SiteDep, visitor: VisitorDep, run: RunName, alarm: Id) -> 
         alarms.acknowledge(session, run=row, alarm_id=alarm, person_id=visitor.person_id, now=now)
 
 
-def _alarm_out(alarm: panels.AlarmView) -> AlarmOut:
+def _alarm_out(alarm: AlarmView) -> AlarmOut:
     return AlarmOut(
         id=alarm.id,
         kind=alarm.kind,
@@ -126,21 +128,3 @@ def _alarm_out(alarm: panels.AlarmView) -> AlarmOut:
         raised_at=alarm.raised_at,
         acknowledged=alarm.acknowledged_at is not None,
     )
-
-
-def _silence(run: Run, *, gone: bool) -> list[AlarmOut]:
-    """The one alarm that no learner can raise: that it is dead."""
-    if not gone or run.heartbeat_at is None:
-        return []
-    text = "The learner has fallen silent; start one with `clipwise work`."
-    return [
-        AlarmOut(
-            id=None,
-            kind="learner",
-            text=text,
-            evidence=f"/runs/{run.name}",
-            step=run.steps,
-            raised_at=run.heartbeat_at,
-            acknowledged=False,
-        )
-    ]

@@ -29,6 +29,7 @@ from server.database import Database
 from server.models import CommandKind, Metric, Run, RunState
 from server.settings import Settings
 from server.store import metrics, runs, versions
+from server.store.marks import Mark
 from server.store.pulse import pulse
 
 FPS = "time/fps"
@@ -206,8 +207,11 @@ def test_a_worker_that_falls_silent_is_reported_within_seconds(live: Live) -> No
         first = begun(stream)
         assert "worker gone" not in first[0].data
         gone = until(stream, of_kind("standing"))
+        alarm = until(stream, of_kind("alarms"))
     assert "worker gone" in gone[-1].data
     assert "clipwise work" in gone[-1].data
+    assert "Learner gone." in alarm[-1].data
+    assert "Acknowledge" not in alarm[-1].data  # it ends by itself
 
 
 def test_a_reader_that_comes_back_gets_the_rest(live: Live) -> None:
@@ -331,8 +335,32 @@ def test_what_happens_to_a_run_is_marked(live: Live) -> None:
             command.taken_at = later
         live.beat()
         new = until(stream, of_kind("marks"))
-    assert new[-1].json == {"reset": False, "marks": [[512, "command", "paused"]]}
+    moment = round(1000 * later.timestamp())
+    assert new[-1].json == {"reset": False, "marks": [[512, "command", "paused", moment]]}
     assert "paused" in next(event.data for event in new if event.kind == "happened")
+
+
+def test_a_burst_of_labels_is_told_again_when_it_has_grown(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    moment = round(1000 * now.timestamp())
+    labels = 10
+
+    def read(*_: Any, **__: Any) -> tuple[Mark, ...]:
+        return (Mark("version", 0, now, "v1"), Mark("labels", 0, now, f"{labels} labels in 1 min"))
+
+    monkeypatch.setattr(events, "read_marks", read)
+    with watching(live) as stream:
+        first = begun(stream)[-1].json["marks"]
+        assert [text for _, _, text, _ in first] == ["v1", "10 labels in 1 min"]
+        labels = 27
+        live.beat()
+        new = until(stream, of_kind("marks"))
+        assert new[-1].json["marks"] == [[0, "labels", "27 labels in 1 min", moment]]
+        with watching(live) as second:  # joins later, and sees one burst
+            seen = begun(second)[-1].json["marks"]
+        assert [text for _, _, text, _ in seen] == ["v1", "27 labels in 1 min"]
 
 
 def test_a_connection_of_the_pool_is_held_by_nobody_who_watches(live: Live) -> None:

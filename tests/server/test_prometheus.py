@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def scrape(client: TestClient) -> dict[tuple[str, ...], float]:
-    """Every sample, by its name and the values of its labels."""
+    """Every sample, by its name and the values of its labels but for `process`."""
     reply = client.get("/metrics")
     assert reply.status_code == 200
     assert reply.headers["content-type"].startswith("text/plain")
     return {
-        (sample.name, *sample.labels.values()): sample.value
+        (sample.name, *(v for key, v in sample.labels.items() if key != "process")): sample.value
         for family in text_string_to_metric_families(reply.text)
         for sample in family.samples
     }
@@ -42,6 +43,8 @@ def test_runs_are_told_as_they_stand(client: TestClient, workplace: Any) -> None
     assert found_now["clipwise_run_alarms", "coinrun"] == 1
     assert found_now["clipwise_run_alarms", "fruitbot"] == 0
     assert found_now["clipwise_run_label_budget", "coinrun"] == 500
+    workplace.work(silent_for=40)
+    assert scrape(client)["clipwise_run_alarms", "coinrun"] == 2  # it has fallen silent as well
     assert 0 <= found_now["clipwise_run_heartbeat_age_seconds", "coinrun"] < 60
     assert ("clipwise_run_heartbeat_age_seconds", "fruitbot") not in found_now
     assert found_now["clipwise_runs", "running"] == 1
@@ -62,6 +65,17 @@ def test_requests_are_counted_by_route_and_not_by_what_strangers_make_up(
     assert found[name, "GET", "/runs/{name}", "404"] == 1
     assert found[name, "GET", "unknown", "404"] == 5
     assert found["clipwise_http_request_seconds_count", "/runs/{name}"] == 2
+
+
+def test_what_counts_one_process_names_it_and_what_is_of_the_database_does_not(
+    client: TestClient, workplace: Any
+) -> None:
+    client.get("/runs/coinrun")
+    for family in text_string_to_metric_families(client.get("/metrics").text):
+        for sample in family.samples:
+            of_process = sample.name.startswith(("clipwise_http_", "clipwise_event_"))
+            named = {"process": str(os.getpid())} if of_process else {}
+            assert {key: v for key, v in sample.labels.items() if key == "process"} == named
 
 
 @pytest.mark.parametrize(

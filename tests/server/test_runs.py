@@ -130,7 +130,8 @@ def test_the_overview_shows_each_run_in_a_row(
     assert "1.31 M / 5 M" in words(rows["coinrun-3"])
     assert "6.94" in words(rows["coinrun-3"])
     assert len(re.findall(r"[\d.]+,[\d.]+", rows["coinrun-3"].split("<polyline")[1])) == 3
-    assert "worker gone" in words(rows["quiet-1"])
+    assert "worker gone 1 alarm" in words(rows["quiet-1"])
+    assert 'title="Learner gone"' in rows["quiet-1"]
     assert "2 min ago" in words(rows["quiet-1"])
     assert "waiting" in words(rows["new-1"])
     assert "never" in words(rows["new-1"])

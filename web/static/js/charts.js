@@ -52,9 +52,11 @@ export class ChartGroup {
     this.draw();
   }
 
-  /** Take marks: [[step, kind, text]]. */
+  /** Take marks: [[step, kind, text, moment]]; a burst of labels that has grown comes again. */
   receiveMarks(marks, reset) {
-    const known = reset ? [] : this.marks;
+    const grown = new Set(marks.filter(([, kind]) => kind === "labels").map(([, , , moment]) => moment));
+    const isGrown = ([, kind, , moment]) => kind === "labels" && grown.has(moment);
+    const known = reset ? [] : this.marks.filter((mark) => !isGrown(mark));
     this.marks = [...known, ...marks].sort((a, b) => a[0] - b[0]);
     this.draw();
   }
