@@ -173,11 +173,16 @@ class Examiner:
         )
 
     def segments(self, taken: Taken) -> bytes:
-        """Scores of the run's segments, as many as there is time for; others are let in between."""
+        """Scores of the run's segments, as many as there is time for; others are let in between.
+
+        Those scored when it was asked before are not scored again.
+        """
         recipes = self._asked.segments(taken.wanted.run_id)
-        scores = inspection.SegmentScores(self._model_of(taken))
+        scores = inspection.SegmentScores(self._model_of(taken), self._earlier(taken))
         until = time.monotonic() + SCORING_SECONDS
         for recipe in recipes:
+            if recipe.segment_id in scores:
+                continue
             if time.monotonic() > until:
                 break
             try:
@@ -188,13 +193,25 @@ class Examiner:
                 log.error(
                     "a segment cannot be scored", segment=recipe.segment_id, reason=str(error)
                 )
-            self._let_others_in(taken)
+            until += self._let_others_in(taken)
         return scores.describe(of=len(recipes))
 
-    def _let_others_in(self, taken: Taken) -> None:
-        """Answer what is quick; the time it takes is not counted."""
-        if self.examine_next(quick=True):
-            self._asked.go_on(taken.id)
+    def _earlier(self, taken: Taken) -> bytes | None:
+        """What was found before, unless it is lost."""
+        if taken.earlier is None:
+            return None
+        try:
+            return self._asked.content(taken.earlier)
+        except CONTENT_LOST:
+            return None
+
+    def _let_others_in(self, taken: Taken) -> float:
+        """Answer what is quick; the seconds that it took are not counted."""
+        began = time.monotonic()
+        if not self.examine_next(quick=True):
+            return 0.0
+        self._asked.go_on(taken.id)
+        return time.monotonic() - began
 
     def _model_of(self, taken: Taken) -> RewardEnsemble:
         if taken.model is None:

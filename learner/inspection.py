@@ -122,10 +122,21 @@ def refuse_foreign(played: Replay, model: RewardEnsemble) -> None:
 class SegmentScores:
     """What a version makes of many segments, gathered one by one."""
 
-    def __init__(self, model: RewardEnsemble) -> None:
+    def __init__(self, model: RewardEnsemble, earlier: bytes | None = None) -> None:
+        """Begin to gather.
+
+        Args:
+            model: the version.
+            earlier: what it was described as before, to go on from; None = nothing.
+        """
+        told = json.loads(earlier) if earlier else {"segments": [], "fps": None}
         self._model = model
-        self._scores: list[dict[str, Any]] = []
-        self._fps: int | None = None
+        self._scores: list[dict[str, Any]] = told["segments"]
+        self._fps: int | None = told["fps"]
+        self._known = {one["id"] for one in self._scores}
+
+    def __contains__(self, key: int) -> bool:
+        return key in self._known
 
     def add(self, key: int, segment: Segment, played: Replay) -> None:
         """Score one.

@@ -54,7 +54,10 @@ class InspectionIn(Body):
     version: Row | None = Field(None, description="of the reward model; none = the newest")
     method: Method | None = Field(None, description="for saliency only")
     step: int = Field(0, ge=0, le=MAX_ROW, description="the frame, for saliency only")
-    again: bool = Field(False, description="ask once more for what could not be found out")
+    again: bool = Field(
+        False,
+        description="ask once more for what could not be found out; of segments, look at more",
+    )
 
 
 class InspectionOut(BaseModel):
@@ -77,8 +80,10 @@ def inspect(site: SiteDep, run: RunName, body: InspectionIn) -> InspectionOut:
     with site.database.write() as session:
         found = inspections.ask(session, wanted, now=now)
         gone = found.result is not None and not site.artifacts.exists(found.result)
-        if gone or (body.again and found.reason):
-            found = inspections.ask_again(session, inspection_id=found.id)
+        more = body.aspect is Aspect.SEGMENTS and found.done_at is not None
+        if gone or (body.again and (found.reason or more)):
+            going_on = more and not gone
+            found = inspections.ask_again(session, inspection_id=found.id, going_on=going_on)
         return _out(found)
 
 
@@ -255,7 +260,8 @@ def _out(found: Inspection) -> InspectionOut:
         state = "done" if found.result else "refused"
     elif found.taken_at is not None:
         state = "working"
-    content = f"/media/inspections/{found.id}?v={found.result[:16]}" if found.result else None
+    there = found.done_at is not None and found.result is not None
+    content = f"/media/inspections/{found.id}?v={(found.result or '')[:16]}" if there else None
     return InspectionOut(
         id=found.id,
         aspect=found.aspect,

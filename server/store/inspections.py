@@ -52,12 +52,14 @@ class Taken:
     Attributes:
         run: the run's name.
         model: artifact of the reward model; None where none is needed.
+        earlier: artifact of what was found before, to go on from; None = nothing.
     """
 
     id: int
     run: str
     wanted: Wanted
     model: str | None
+    earlier: str | None = None
 
 
 def ask(s: Session, wanted: Wanted, *, now: datetime) -> Inspection:
@@ -101,15 +103,22 @@ def get(s: Session, *, inspection_id: int) -> Inspection:
     return found
 
 
-def ask_again(s: Session, *, inspection_id: int) -> Inspection:
+def ask_again(s: Session, *, inspection_id: int, going_on: bool = False) -> Inspection:
     """Forget what was found, or why nothing was: it is asked as if for the first time.
+
+    Args:
+        s: the session.
+        inspection_id: which one.
+        going_on: keep what was found, for a worker to add to.
 
     Raises:
         NotFound: no such one.
     """
     found = get(s, inspection_id=inspection_id)
     found.attempts, found.taken_at, found.done_at = 0, None, None
-    found.result, found.reason = None, ""
+    found.reason = ""
+    if not going_on:
+        found.result = None
     s.flush()
     return found
 
@@ -155,7 +164,7 @@ def take(s: Session, *, now: datetime, quick: bool = False) -> Taken | None:
         )
     )
     wanted_of = Wanted(row.run_id, row.aspect, row.subject, row.version, row.method, row.step)
-    return Taken(row.id, s.get_one(Run, row.run_id).name, wanted_of, model)
+    return Taken(row.id, s.get_one(Run, row.run_id).name, wanted_of, model, row.result)
 
 
 def _free(now: datetime) -> ColumnElement[bool]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,44 @@ def test_a_process_of_its_own_answers_and_ends_with_the_worker(trained: Workplac
     members = model.members(replay(trajectory).observations, trajectory.actions)
     told = answer(trained, rewards.id)
     np.testing.assert_allclose(told["normalised"], members, rtol=1e-4, atol=1e-5)
+
+
+def test_looking_again_goes_on_with_what_was_not_scored(
+    trained: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, version = newest(trained)
+    (asked,) = ask(trained, Wanted(row.run_id, Aspect.SEGMENTS, version=version))
+    seconds = iter(range(0, 10_000, 25))
+    clock = SimpleNamespace(monotonic=lambda: next(seconds), time=time.time, sleep=time.sleep)
+    monkeypatch.setattr("learner.examiner.time", clock)  # a minute is soon over
+    examiner = Examiner(trained)
+    assert examiner.examine_next()
+    first = answer(trained, asked)
+    assert 0 < len(first["segments"]) < first["of"]
+    with trained.database.write() as s:
+        inspections.ask_again(s, inspection_id=asked, going_on=True)
+    monkeypatch.setattr("learner.examiner.time", time)
+    assert examiner.examine_next()
+    second = answer(trained, asked)
+    assert second["segments"][: len(first["segments"])] == first["segments"]
+    assert len(second["segments"]) == len({one["id"] for one in second["segments"]})
+    assert len(second["segments"]) == second["of"]
+
+
+def test_what_is_answered_in_between_takes_no_time_from_the_segments(
+    trained: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, version = newest(trained)
+    (asked,) = ask(trained, Wanted(row.run_id, Aspect.SEGMENTS, version=version))
+    examiner = Examiner(trained)
+    monkeypatch.setattr(examiner, "_let_others_in", lambda _: 1000.0)
+    ticks = iter(range(0, 1_000_000, 50))
+    monkeypatch.setattr(
+        "learner.examiner.time", SimpleNamespace(monotonic=lambda: next(ticks), time=time.time)
+    )
+    assert examiner.examine_next()
+    found = answer(trained, asked)
+    assert len(found["segments"]) == found["of"]
 
 
 def test_all_segments_are_scored_and_what_is_lost_is_left_out(trained: Workplace) -> None:

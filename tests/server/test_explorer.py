@@ -170,6 +170,14 @@ def test_segments_are_shown_in_order_once_a_worker_has_scored_them(
     assert "a person preferred" in page
     assert "27 %" in page
     assert "?version=1&amp;part=0-25" in page
+    assert "Look again" in page
+    again = client.post(ASK, json={"aspect": "segments", "again": True}).json()
+    assert (again["id"], again["state"], again["content"]) == (asked["id"], "waiting", None)
+    assert "the newest 2 of 9 segments" in client.get("/runs/coinrun/explore/segments").text
+    with workplace.database.write() as s:
+        taken = inspections.take(s, now=datetime.now(UTC))
+        assert taken is not None
+        assert taken.earlier == name
     workplace.artifacts.delete(name)
     assert "has not been looked up yet" in client.get("/runs/coinrun/explore/segments").text
 
