@@ -16,6 +16,7 @@ from server.site import SiteDep
 from server.store import runs
 from server.store.progress import answers_left
 from server.store.runs import ENDED
+from server.store.trials import trials_left
 
 router = APIRouter(include_in_schema=False)
 
@@ -67,7 +68,7 @@ def choose(request: Request, site: SiteDep) -> HTMLResponse:
                 name=row.run.name,
                 title=environment_title(row.run.environment),
                 goal=row.run.goal,
-                left=answers_left(session, run=row.run),
+                left=answers_left(session, run=row.run) or trials_left(session, run=row.run),
             )
             for row in runs.list_runs(session)
             if labelled_by_people(row.run) and row.run.state not in ENDED

@@ -22,11 +22,13 @@ from server.models import (
     Purpose,
     Query,
     QueryState,
+    Run,
     Segment,
     Trajectory,
     Trial,
     UtcDateTime,
 )
+from server.rules import rules_of
 from server.store.preferences import effective
 from server.store.slots import HELD_BY_PERSON, SKIPPED_BY_PERSON, Lease, assign
 
@@ -189,6 +191,13 @@ def _verdict(given: Sequence[Answer]) -> Answer | None:
         return None
     told = any(answer is not Answer.INCOMPARABLE for answer in given)
     return Answer.TIE if told else Answer.INCOMPARABLE
+
+
+def trials_left(s: Session, *, run: Run) -> int:
+    """Pairs that people could judge now, where the run's rules want that."""
+    if not rules_of(run.config).trial_share:
+        return 0
+    return len(s.scalars(WAITING, {"run_id": run.id}).all())
 
 
 def take_trial(s: Session, lease: Lease, rng: random.Random) -> Assignment | None:

@@ -340,6 +340,21 @@ def test_smoothing_is_right_at_the_ends_and_on_constants(page: Page) -> None:
     assert found["before"] is None
 
 
+def test_no_two_of_sixteen_members_look_alike(page: Page) -> None:
+    page.goto("/runs/coinrun")
+    looks = page.evaluate(
+        """async () => {
+            const script = document.querySelector('script[src$="run.js"]').src;
+            const { Values } = await import(script.replace("run.js", "explore-values.js"));
+            const values = new Values();
+            const members = Array(16).fill([1, 2]);
+            values.takeRewards({ raw: members, normalised: members });
+            return values.rewardLines().map(({ color, dash }) => `${color} ${dash}`);
+        }"""
+    )
+    assert len(set(looks)) == 17  # their mean is one as well
+
+
 @pytest.mark.parametrize("path", ["/", "/runs/coinrun", "/runs/coinrun/config"])
 def test_a_phone_needs_no_sideways_scrolling(new_page: Any, workplace: Any, path: str) -> None:
     learn(workplace, 1_000_000, **{name: 0.123456 for name in POINTS})

@@ -169,8 +169,9 @@ def test_an_alarm_comes_with_its_evidence_and_goes_when_it_no_longer_holds(
     page.goto("/")
     expect(page.locator("#run-coinrun")).to_contain_text("1 alarm")
     page.goto("/runs/coinrun")
-    page.get_by_role("button", name="Acknowledge").click()
+    page.get_by_role("button", name="Acknowledge").press("Enter")
     expect(alarm).to_contain_text("seen")
+    expect(page.locator("#alarms")).to_be_focused()
     expect(page.get_by_role("button", name="Acknowledge")).to_have_count(0)
     for iteration in range(2, 2 + alarms.PATIENCE):
         ring(workplace, iteration=iteration)

@@ -105,9 +105,15 @@ def test_trials_go_on_where_nothing_else_is_left(scene: Scene) -> None:
         s.get_one(Run, scene.run_id).label_budget = 1
     scene.ask(2)
     ada = scene.person("Ada")
-    given = purposes(scene, ada, 4)
+    given = purposes(scene, ada, 3)
+    with scene.database.read() as s:
+        run = s.get_one(Run, scene.run_id)
+        assert trials.trials_left(s, run=run) == 1
+    given += purposes(scene, ada, 1)
     assert (given.count(Purpose.ORDINARY), given.count(Purpose.TRIAL)) == (1, 3)
     assert scene.next(ada) == []
+    with scene.database.read() as s:
+        assert trials.trials_left(s, run=s.get_one(Run, scene.run_id)) == 0
 
 
 @pytest.mark.parametrize("ended", [RunState.FINISHED, RunState.STOPPED, None])

@@ -4,6 +4,8 @@ import { formatValue } from "./numbers.js";
 
 const COLORS = ["--member-1", "--member-2", "--member-3", "--member-4", "--member-5"];
 const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3], [3, 6]];
+// Of sixteen members no two look alike: with each round of colours the dashes move on by one.
+const dashOf = (index) => DASHES[(index + Math.floor(index / COLORS.length)) % DASHES.length];
 const OFTEN = 0.4; // a share of steps from which on a true reward is no event any more
 
 export class Values {
@@ -37,7 +39,7 @@ export class Values {
       label: `member ${index + 1}`,
       values,
       color: COLORS[index % COLORS.length],
-      dash: DASHES[index % DASHES.length],
+      dash: dashOf(index),
     }));
     return [...members, { label: "mean: what the agent is paid", values: this.mean, color: "--chart-second", width: 2.25 }];
   }

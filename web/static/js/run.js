@@ -104,7 +104,20 @@ function setUpNotices() {
   document.addEventListener("htmx:beforeRequest", () => (notice.hidden = true));
 }
 
+/** The button that was pressed is gone: the focus goes to the alarms, not to the top of the page. */
+function setUpAlarms() {
+  const alarms = document.querySelector("#alarms");
+  let pressed = false;
+  alarms.addEventListener("submit", () => (pressed = true));
+  document.addEventListener("htmx:afterSwap", () => {
+    if (!pressed || alarms.contains(document.activeElement)) return;
+    pressed = false;
+    alarms.focus({ preventScroll: true });
+  });
+}
+
 keepInput();
+setUpAlarms();
 setUpNotices();
 setUpPause();
 setUpSmoothing();
