@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from learner.evaluation.estimates import RESAMPLES, Estimate, Floats, bootstrap
+from learner.evaluation.estimates import CONFIDENCE, RESAMPLES, Estimate, Floats, bootstrap
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,14 @@ def partial_spearman(
     *,
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
 ) -> Estimate:
     """Spearman's correlation of x and y with the ranks of a third quantity held fixed.
 
     NaN if x or y is an increasing or decreasing function of it; Spearman's own correlation if it
     is constant.
     """
-    return _estimate(_partial_spearman, (x, y, given), rng, resamples)
+    return _estimate(_partial_spearman, (x, y, given), rng, resamples, confidence)
 
 
 def partial_pearson(
@@ -151,6 +152,7 @@ def _estimate(
     columns: Sequence[ArrayLike],
     rng: np.random.Generator,
     resamples: int,
+    confidence: float = CONFIDENCE,
 ) -> Estimate:
     """A statistic of equally long columns, (..., n) each, with its bootstrap interval over n."""
     data = [np.asarray(column, dtype=np.float64) for column in columns]
@@ -160,7 +162,7 @@ def _estimate(
     def resampled(picks: NDArray[np.int64]) -> Floats:
         return statistic(*(column[picks] for column in data))
 
-    return bootstrap(resampled, n, rng=rng, resamples=resamples)
+    return bootstrap(resampled, n, rng=rng, resamples=resamples, confidence=confidence)
 
 
 def _pearson(x: Floats, y: Floats) -> Floats:
