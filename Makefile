@@ -5,7 +5,7 @@ BIN := .venv/bin
 PROCESSES ?= 2
 SOURCES := server learner cli migrations benchmarks experiments tests web_assets.py
 
-.PHONY: install run test test-browser test-learning lint type format check bench clean
+.PHONY: install run test test-slow test-browser test-learning lint type format check bench clean
 
 install: .venv/.installed
 
@@ -20,7 +20,10 @@ run: install
 	$(BIN)/clipwise up
 
 test: install
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m 'not learning'
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m 'not learning and not slow'
+
+test-slow: install
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m 'slow and not learning'
 
 test-browser: install
 	$(BIN)/python -m pytest -m browser

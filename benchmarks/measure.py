@@ -12,6 +12,8 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -48,6 +50,11 @@ class Figure:
         """The bar in words; empty where there is none."""
         bounds = [("≥", self.at_least), ("≤", self.at_most)]
         return " ".join(f"{sign} {value:g}" for sign, value in bounds if value is not None)
+
+
+def median_figure(name: str, values: NDArray[np.float64], unit: str, **bar: float) -> Figure:
+    """The median of some repetitions, with half their range; bars as of `Figure`."""
+    return Figure(name, float(np.median(values)), unit, float(np.ptp(values)) / 2, **bar)
 
 
 def report(name: str, figures: Sequence[Figure]) -> int:

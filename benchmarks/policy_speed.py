@@ -28,7 +28,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecNormalize
 
-from benchmarks.measure import Figure, report
+from benchmarks.measure import Figure, median_figure, report
 from learner.agents.features import ImpalaFeatures
 from learner.agents.ppo import PPOAgent, make_agent
 from learner.config import RunConfig, parse_config
@@ -147,9 +147,9 @@ def speeds(config: RunConfig, repeats: int) -> list[Figure]:
     compute = ours.agent.compute
     print(f"ours: {compute.precision}, {compute.threads} threads; stock: {stock.threads} threads")
     return [
-        _figure("ours", measured[:, 0], "steps/s"),
-        _figure("stock SB3", measured[:, 1], "steps/s"),
-        _figure("ours / stock", measured[:, 0] / measured[:, 1], "x", at_least=BAR),
+        median_figure("ours", measured[:, 0], "steps/s"),
+        median_figure("stock SB3", measured[:, 1], "steps/s"),
+        median_figure("ours / stock", measured[:, 0] / measured[:, 1], "x", at_least=BAR),
     ]
 
 
@@ -196,11 +196,6 @@ def _compared(found: NDArray[np.float64]) -> list[Figure]:
         Figure("return, ours - stock", difference.value, spread=half, at_least=-float(margin)),
         Figure("its lower 95 % bound", difference.low),
     ]
-
-
-def _figure(name: str, values: NDArray[np.float64], unit: str, **bar: float) -> Figure:
-    """The median of some repetitions, with half their range."""
-    return Figure(name, float(np.median(values)), unit, float(np.ptp(values)) / 2, **bar)
 
 
 def main() -> int:

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.measure import Figure, report
+from benchmarks.measure import Figure, median_figure, report
 from learner.config import RewardConfig, RunConfig
 from learner.devices import Compute, keep_large_blocks, seconds_per_step
 from learner.preferences import LabelledPairs, PreferenceRow, SegmentStore, labelled_pairs
@@ -226,13 +226,13 @@ def main() -> int:
     ours, loop, quiet, most = measured.T
     steps = 20 if options.quick else STEPS
     figures = [
-        _figure("ours", ours, "pairs/s"),
-        _figure("loop over members and pairs", loop, "pairs/s"),
-        _figure("the same loop without input noise", quiet, "pairs/s"),
-        _figure("ours / loop", ours / loop, "x", at_least=BAR),
-        _figure("ours / loop without input noise", ours / quiet, "x"),
-        _figure("matrix products alone, at their fastest", most, "pairs/s"),
-        _figure("these / loop: more cannot be had", most / loop, "x"),
+        median_figure("ours", ours, "pairs/s"),
+        median_figure("loop over members and pairs", loop, "pairs/s"),
+        median_figure("the same loop without input noise", quiet, "pairs/s"),
+        median_figure("ours / loop", ours / loop, "x", at_least=BAR),
+        median_figure("ours / loop without input noise", ours / quiet, "x"),
+        median_figure("matrix products alone, at their fastest", most, "pairs/s"),
+        median_figure("these / loop: more cannot be had", most / loop, "x"),
         Figure("largest gap of a gradient, of the largest", gradient_gap(), at_most=LOSS_TOLERANCE),
         Figure(
             f"largest gap in loss after {steps} steps", loss_gap(steps), "nats",
@@ -240,11 +240,6 @@ def main() -> int:
         ),
     ]  # fmt: skip
     return report("reward_training", figures)
-
-
-def _figure(name: str, values: NDArray[np.float64], unit: str, **bar: float) -> Figure:
-    """The median of some repetitions, with half their range."""
-    return Figure(name, float(np.median(values)), unit, float(np.ptp(values)) / 2, **bar)
 
 
 if __name__ == "__main__":

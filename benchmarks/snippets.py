@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.measure import Figure, report
+from benchmarks.measure import Figure, median_figure, report
 from learner.config import RewardConfig
 from learner.devices import Compute, Precision, find_device, keep_large_blocks, seconds_per_step
 from learner.preferences import LabelledPairs
@@ -225,20 +225,15 @@ def measure(pairs: int, repeats: int) -> list[Figure]:
     known = ways(pairs)
     found = np.array([[way.run(judged) for way in known] for _ in range(repeats)])
     rates = found[..., 0]
-    figures = [_figure(way.name, rates[:, k], "snippets/s") for k, way in enumerate(known)]
-    figures.append(_figure("ratio", rates[:, 0] / rates[:, 2], "x", at_least=BAR))
-    figures.append(_figure("ratio without sharing", rates[:, 1] / rates[:, 2], "x"))
+    figures = [median_figure(way.name, rates[:, k], "snippets/s") for k, way in enumerate(known)]
+    figures.append(median_figure("ratio", rates[:, 0] / rates[:, 2], "x", at_least=BAR))
+    figures.append(median_figure("ratio without sharing", rates[:, 1] / rates[:, 2], "x"))
     for k, way in enumerate(known):
-        seconds = _figure(f"seconds, {way.name}", found[:, k, 1], "s")
-        right = _figure(f"accuracy after them, {way.name}", found[:, k, 2], "")
+        seconds = median_figure(f"seconds, {way.name}", found[:, k, 1], "s")
+        right = median_figure(f"accuracy after them, {way.name}", found[:, k, 2], "")
         bfloat = Figure(f"bfloat16, {way.name}", float(way.compute.precision == "bfloat16"))
         figures += [seconds, right, Figure(f"threads, {way.name}", way.compute.threads), bfloat]
     return figures
-
-
-def _figure(name: str, values: NDArray[np.float64], unit: str, **bar: float) -> Figure:
-    """The median of some repetitions, with half their range."""
-    return Figure(name, float(np.median(values)), unit, float(np.ptp(values) / 2), **bar)
 
 
 def _fastest(name: str, train: Train, few: Train, *, plain: bool = False) -> Way:

@@ -6,6 +6,7 @@ import signal
 
 from rich.console import Console
 
+from cli.checks import check_environment
 from cli.signals import interrupt
 from learner.study.config import AnyStudy
 from learner.study.folder import StudyError
@@ -19,9 +20,12 @@ def study(config: AnyStudy, stages: list[str]) -> None:
     """Run what is not finished, of all stages or of some, and write the report.
 
     Raises:
+        UnavailableEnvironment: a game is unknown or not installed; nothing was begun.
         StudyError: something did not finish; the report says what, and holds the rest.
     """
     signal.signal(signal.SIGTERM, interrupt)
+    for game in config.games:  # before the folder is taken for a study that cannot run
+        check_environment(config.environment_of(game))
     root = load_settings().var / "studies" / config.name
     console.print(f"study [bold]{config.name}[/bold] in {root}", soft_wrap=True)
     results = run_study(

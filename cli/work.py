@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 from cli.checks import check_codec
 from cli.play import hosting
@@ -16,7 +18,7 @@ from learner.worker import work as lease_and_train
 from server.logs import configure_logs
 from server.settings import Settings, load_settings
 
-NICENESS = 5
+NICENESS = 10
 """People wait for the server; nobody waits for the learner by the second."""
 
 
@@ -28,7 +30,7 @@ def work(first: str | None = None) -> None:
     """
     end_with_parent()
     check_codec()
-    os.nice(NICENESS)
+    _make_way()
     signal.signal(signal.SIGTERM, interrupt)
     settings = load_settings()
     configure_logs(settings.log)
@@ -44,6 +46,15 @@ def work(first: str | None = None) -> None:
     sys.stderr.flush()
     # Everything is stored. To unload torch takes a second or two, which Ctrl-C would wait for.
     os._exit(0)
+
+
+def _make_way() -> None:
+    os.nice(NICENESS)
+    # Where Linux shares cores between sessions, niceness counts only within one. Somebody's
+    # terminal is not ours to slow down, a session of our own is.
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):  # another system
+            Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 
 def _gauges(settings: Settings) -> Gauges:

@@ -93,6 +93,33 @@ def table(grid: Grid, columns: dict[tuple[str, str], Column]) -> list[str]:
     return lines
 
 
+def ordering(grid: Grid, columns: dict[tuple[str, str], Column]) -> list[str]:
+    """For each task one line: its variants by their means, and which differ from the baseline.
+
+    The difference is taken seed by seed, with Student's interval.
+    """
+    lines = []
+    for task in grid.tasks:
+        own = {variant: one for (of, variant), one in columns.items() if of == task and one.values}
+        if grid.baseline not in own or len(own) < 2:
+            continue
+        ranked = sorted(own, key=lambda name: -float(np.mean([*own[name].values.values()])))
+        base, apart = own[grid.baseline].values, []
+        for variant in ranked:
+            pairs = [
+                value - base[seed] for seed, value in own[variant].values.items() if seed in base
+            ]
+            gap = mean_over_runs(pairs)
+            if variant != grid.baseline and (gap.low > 0 or gap.high < 0):
+                apart.append(f"{variant} ({_text(gap, '{:+,.0f}')})")
+        told = "; ".join(apart) or "none"
+        lines.append(
+            f"- **{task}**, the best first: {', '.join(ranked)}. Differs from {grid.baseline}, "
+            f"seed by seed (95 %): {told}."
+        )
+    return lines
+
+
 def _compared(column: Column, base: Column, floors: list[float]) -> list[str]:
     """Ratio of returns and of gains over the untrained agent, over the seeds that both have."""
     seeds = sorted(set(column.values) & set(base.values))
@@ -174,6 +201,8 @@ def page(path: Path) -> Path:
         f"# {grid.title}",
         "",
         *table(grid, columns),
+        "",
+        *ordering(grid, columns),
         "",
         f"![Curves]({path.stem}.png)",
         "",

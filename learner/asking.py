@@ -17,9 +17,9 @@ from learner.demonstrations import Demonstrations, Drawn
 from learner.iteration import Answering
 from learner.preferences import LabelledPairs, SegmentStore
 from learner.queries.features import labelled_features, pool_features
-from learner.queries.pairs import Pool, draw_pool, uniform_pairs, window_sums
+from learner.queries.pairs import Pool, draw_pool, sums_over, uniform_pairs
 from learner.queries.schedules import initial_share, labels_due
-from learner.queries.selection import Selection, disagreement, mean_entropy, select
+from learner.queries.selection import Selection, Strategy, disagreement, mean_entropy, select
 from learner.rewards.objective import UnlabelledPairs
 from learner.seeds import generator
 from learner.segments import Window, draw_windows, to_segment
@@ -167,28 +167,14 @@ class Asking:
         windows, pairs = pool.windows, pool.pairs
         if not len(pairs):
             return []  # the last, short rollout may hold no whole segment
-        strategy = config.strategy if logits is not None else "uniform"
-        features = known = None
-        if strategy in ("kcenter", "hybrid"):
-            features = pool_features(rollout, windows, pairs, self.config.segments.length)
-            known = labelled_features(answered()) if answered is not None else None
         predicted = (
             np.zeros((0, len(pairs)))
             if logits is None
             else expit(_differences(logits, windows, pairs))
         )
-        selection = select(
-            strategy,
-            predicted,
-            count=count * SPARE,
-            uniform_share=config.uniform_share,
-            rng=self._rng,
-            features=features,
-            labelled_features=known,
-            asked=self.asked,
-        )
+        selection = self._select(rollout, pool, predicted, count, answered)
         picks = _spread(pairs[selection.indices], count)
-        if strategy != "uniform":
+        if self._strategy(predicted) != "uniform":
             self.figures = _figures(selection, picks, count, predicted)
         drafts = [
             _Draft(
@@ -202,6 +188,36 @@ class Asking:
         rng = generator(self.config.seed, f"demonstrations {rollout.iteration}")
         questions = self._put(self._beside(drafts, demonstrations, rng))
         return questions + self._preferred(questions, demonstrations, rng)
+
+    def _strategy(self, predicted: NDArray[np.float64]) -> Strategy:
+        """The configured one, once there are members: `predicted` is (members, pairs)."""
+        return self.config.queries.strategy if len(predicted) else "uniform"
+
+    def _select(
+        self,
+        rollout: Rollout,
+        pool: Pool,
+        predicted: NDArray[np.float64],
+        count: int,
+        answered: Callable[[], LabelledPairs] | None,
+    ) -> Selection:
+        """The pairs of a pool that are worth asking, the best first, some to spare."""
+        strategy = self._strategy(predicted)
+        features = known = None
+        if strategy in ("kcenter", "hybrid"):
+            length = self.config.segments.length
+            features = pool_features(rollout, pool.windows, pool.pairs, length)
+            known = labelled_features(answered()) if answered is not None else None
+        return select(
+            strategy,
+            predicted,
+            count=count * SPARE,
+            uniform_share=self.config.queries.uniform_share,
+            rng=self._rng,
+            features=features,
+            labelled_features=known,
+            asked=self.asked,
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values for the checkpoint."""
@@ -366,6 +382,6 @@ def _differences(
     logits: NDArray[np.float32], windows: list[Window], pairs: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """(K, T, N) rewards -> (K, pairs) differences of summed rewards, first less second."""
-    sums = window_sums(logits, windows)
+    sums = sums_over(logits, windows)
     difference: NDArray[np.float64] = sums[:, pairs[:, 0]] - sums[:, pairs[:, 1]]
     return difference

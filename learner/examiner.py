@@ -6,9 +6,7 @@ while: it holds environments and reward models, so that the next frame is quick.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 import threading
 import time
 import traceback
@@ -20,6 +18,7 @@ import structlog
 
 from learner import inspection
 from learner.errors import LearnerError
+from learner.keepers import keeping, start_child
 from learner.records import (
     CONTENT_LOST,
     Aspect,
@@ -51,19 +50,12 @@ log = structlog.get_logger()
 @contextmanager
 def examining(workplace: Workplace) -> Iterator[None]:
     """Answer what is asked in a child process while the block runs."""
-    ended = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(workplace, ended), name="examiner's keeper")
-    keeper.start()
-    try:
+    with keeping(_keep, workplace, "examiner's keeper"):
         yield
-    finally:
-        ended.set()
-        keeper.join()
 
 
 def _keep(workplace: Workplace, ended: threading.Event) -> None:
     """Start the process whenever something is asked and none is there."""
-    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     asked = Inspections(workplace)
     process = None
     while not ended.wait(LOOK_SECONDS):
@@ -78,13 +70,8 @@ def _keep(workplace: Workplace, ended: threading.Event) -> None:
             continue
         if process is not None and process.exitcode != 0 and ended.wait(PAUSE_SECONDS):
             break
-        process = context.Process(
-            target=_examine_until_idle,
-            args=(workplace.settings, os.getpid()),
-            name="examiner",
-            daemon=True,
-        )
-        process.start()
+        told = (workplace.settings, os.getpid())
+        process = start_child(_examine_until_idle, *told, name="examiner")
     if process is not None:
         process.terminate()
         process.join()
@@ -92,7 +79,6 @@ def _keep(workplace: Workplace, ended: threading.Event) -> None:
 
 def _examine_until_idle(settings: Settings, parent: int) -> None:
     """Answer until nothing was asked for a while, or until terminated or orphaned."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which ends us
     workplace = Workplace(settings)
     examiner = Examiner(workplace)
     busy = time.monotonic()

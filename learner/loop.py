@@ -104,6 +104,7 @@ class TrainingLoop:
             config.environment,
             num_envs=config.environment.num_envs,
             seed=integer(config.seed, "environments"),
+            test_start_level=config.evaluation.test_start_level,
         )
         refuse_long_segments(config, self.environments)
         latest = records.latest_checkpoint()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -14,6 +13,7 @@ from types import FrameType
 import structlog
 
 from learner.clips import render_agent_view, render_clip, render_trajectory
+from learner.keepers import keeping, start_child
 from learner.records import CONTENT_LOST, RecordsError, RunRecords, Settings, Workplace
 from learner.trajectories import TrajectoryError
 
@@ -33,28 +33,16 @@ log = structlog.get_logger()
 @contextmanager
 def rendering(records: RunRecords) -> Iterator[None]:
     """Render this run's clips and videos in a child process while the block runs."""
-    ended = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(records, ended), name="renderer's keeper")
-    keeper.start()
-    try:
+    with keeping(_keep, records, "renderer's keeper"):
         yield
-    finally:
-        ended.set()
-        keeper.join()
 
 
 def _keep(records: RunRecords, ended: threading.Event) -> None:
     """Keep the process running: without it people would wait for ever, and nobody would know."""
-    # Spawned, not forked: torch's and Procgen's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
     while not ended.is_set():
-        process = context.Process(
-            target=_render_forever,
-            args=(records.workplace.settings, records.name, records.run_id, os.getpid()),
-            name="renderer",
-            daemon=True,
-        )
-        process.start()
+        settings = records.workplace.settings
+        told = (settings, records.name, records.run_id, os.getpid())
+        process = start_child(_render_forever, *told, name="renderer")
         while process.is_alive() and not ended.wait(IDLE_SECONDS):
             pass
         process.terminate()
@@ -65,7 +53,6 @@ def _keep(records: RunRecords, ended: threading.Event) -> None:
 
 def _render_forever(settings: Settings, name: str, run_id: int, parent: int) -> None:
     """Look for work until terminated or orphaned."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which ends us
     # A signal that nobody handles is taken by SDL, which draws CartPole, and never heard of again.
     signal.signal(signal.SIGTERM, _end)
     workplace = Workplace(settings)

@@ -155,6 +155,33 @@ def _steps(
     return (starts + np.minimum(offsets, lengths - 1), envs), offsets < lengths
 
 
+def window_sums(
+    rewards: NDArray[np.floating[Any]],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    envs: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Sums of rewards over windows, by cumulative sums.
+
+    Args:
+        rewards: (..., T, N).
+        starts: first steps, of any shape.
+        lengths: steps, of that shape.
+        envs: second indices, of that shape.
+
+    Returns:
+        (..., shape of the windows); NaN where a reward within the window is not finite.
+    """
+    finite = np.isfinite(rewards)
+    before = np.zeros((*rewards.shape[:-2], 1, rewards.shape[-1]))
+    summed = np.concatenate([before, np.where(finite, rewards, 0).cumsum(-2, dtype=float)], -2)
+    sums: NDArray[np.float64] = summed[..., starts + lengths, envs] - summed[..., starts, envs]
+    if not finite.all():
+        missing = np.concatenate([before, (~finite).cumsum(-2)], -2)
+        sums[missing[..., starts + lengths, envs] > missing[..., starts, envs]] = np.nan
+    return sums
+
+
 def to_segment(
     rollout: Steps, window: Window, environment: EnvironmentConfig, *, begin: int | None = None
 ) -> Segment:

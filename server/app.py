@@ -13,6 +13,7 @@ from importlib.metadata import version as package_version
 from types import FrameType
 
 import uvicorn
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import Depends, FastAPI
 from starlette.middleware import Middleware
 from uvicorn.supervisors import Multiprocess
@@ -60,6 +61,8 @@ BODY_LIMIT = 64_000
 IMPORTS = re.compile(r"/api/v1/runs/[^/]+/preferences")
 FILE_LIMIT = 64_000_000
 """Bytes of an imported file: about 100,000 answers; the command takes larger ones."""
+THREADS = 10
+"""That answer requests; more of them wait for each other, and a busy server is slower."""
 ROUTERS = (
     *(module.router for module in (api, answers, checks, exchange, media)),
     *(module.router for module in (label, login, account, accounts, people, play, queries)),
@@ -114,6 +117,7 @@ async def _lifespan(
     database = Database(settings.database_url)
     database.check_version()
     person_id = open_doors(settings, database)
+    current_default_thread_limiter().total_tokens = THREADS
     yield State(
         site=Site(
             settings=settings,

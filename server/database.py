@@ -34,9 +34,9 @@ from sqlalchemy.orm import Session
 from server.errors import DatabaseError, DatabaseVersionError
 
 _MIGRATION_LOCK = 4_107_212_001  # any number, the same in every version
-# One for each of the 40 threads that answer requests. What goes beyond the size is closed when it
-# is given back: with 5 of them, 200 people had half a core spent on making connections.
-_POOL = {"pool_size": 20, "max_overflow": 20}
+# One for each of the server's threads (`server.app.THREADS`), some for what it does besides. What
+# goes beyond the size is closed when it is given back, and connections are dear to make.
+_POOL = {"pool_size": 16, "max_overflow": 16}
 
 
 def make_engine(url: str) -> Engine:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from server.models import Answer, Preference, Purpose, Query, Run
@@ -28,12 +27,6 @@ from server.store.assignments import Assignment, Side
 from server.store.progress import Progress
 from server.store.progress import progress as progress_of
 from server.waiting import BELOW_THRESHOLD_LINE, PAUSED_LINE, waiting_line
-
-_TOLD = (
-    select(Query.gold, Query.selection, Run.config)
-    .join(Run, Run.id == Query.run_id)
-    .where(Query.id == bindparam("query_id"))
-)
 
 
 def lay(
@@ -234,12 +227,12 @@ def _facts(row: Preference) -> dict[str, Any]:
 
 def _told(s: Session, row: Preference) -> dict[str, Any]:
     """What a person hears after the answer: feedback on practice, the reward model's opinion."""
-    gold, selection, config = s.execute(_TOLD, {"query_id": row.query_id}).one()
-    if row.purpose is Purpose.PRACTICE and gold is not None:
-        known = _side(gold, a_on_left=bool(row.a_on_left))
-        return {"feedback": Feedback(right=row.answer is gold, side=known)}
-    predicted = selection.get("predicted")
-    if predicted is None or not rules_of(config).show_prediction:
+    query = s.get_one(Query, row.query_id)  # loaded when the answer was stored
+    if row.purpose is Purpose.PRACTICE and query.gold is not None:
+        known = _side(query.gold, a_on_left=bool(row.a_on_left))
+        return {"feedback": Feedback(right=row.answer is query.gold, side=known)}
+    predicted = query.selection.get("predicted")
+    if predicted is None or not rules_of(s.get_one(Run, row.run_id).config).show_prediction:
         return {}
     return {"prediction": predicted if row.a_on_left else 1.0 - predicted}
 

@@ -31,7 +31,7 @@ def configure_logs(wanted: Format = "auto") -> None:
             requests; they are debug lines.
     """
     plain = wanted == "json" or (wanted == "auto" and not sys.stderr.isatty())
-    last: list[Processor] = [structlog.dev.ConsoleRenderer()]
+    last: list[Processor] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     if plain:
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(

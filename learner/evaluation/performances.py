@@ -19,15 +19,16 @@ class Performances:
     Only where an environment can be put back into a state; elsewhere nothing is recorded.
     """
 
-    def __init__(self, count: int, longest: int) -> None:
+    def __init__(self, count: int, seconds: float) -> None:
         """Record nothing yet.
 
         Args:
             count: environments, from the first.
-            longest: steps of each episode, at most.
+            seconds: of each episode, at most, as it is shown.
         """
         self._count = count
-        self._longest = longest
+        self._seconds = seconds
+        self._longest = 1
         self._starts: list[bytes] = []
         self._levels: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self._steps: list[list[tuple[NDArray[Any], Any, float, bool]]] = []
@@ -37,6 +38,7 @@ class Performances:
         if not environments.replayable:
             return
         count = min(self._count, environments.num_envs)
+        self._longest = max(1, int(self._seconds * environments.fps))
         self._starts = [environments.save(index) for index in range(count)]
         self._levels = environments.levels()[:count].copy()
         self._steps = [[] for _ in range(count)]

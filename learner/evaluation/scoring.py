@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from learner.evaluation.estimates import Estimate
 from learner.evaluation.performances import Performances
 from learner.evaluation.returns import mean_return
 from learner.seeds import generator, integer
+from learner.segments import window_sums
 from learner.trajectories import Trajectory
 
 PAIRS = 1000
@@ -117,31 +119,9 @@ def score(
         pulse: called once a step.
         policy_step: environment steps that the agent has learned from.
     """
-    played: dict[Split, Episodes] = {}
-    performances: Sequence[Trajectory] = ()
-    for split in ("train", "test"):
-        environments = make(
-            config.environment,
-            num_envs=episodes,
-            seed=integer(config.seed, f"score {split}"),
-            split=split,
-            test_start_level=config.evaluation.test_start_level,
-        )
-        longest = max(1, int(config.evaluation.trial_seconds * environments.fps))
-        recording = Performances(config.evaluation.trial_pairs, longest)
-        try:
-            played[split] = play(
-                agent,
-                environments,
-                generator(config.seed, f"score {split} actions"),
-                rewarding=rewarding,
-                pulse=pulse,
-                recording=recording if split == "test" else None,
-            )
-            performances = recording.recipes(config.environment, policy_step=policy_step)
-        finally:
-            environments.close()
-    train, test = played["train"], played["test"]
+    recording = Performances(config.evaluation.trial_pairs, config.evaluation.trial_seconds)
+    playing = partial(_play, agent, config, episodes, rewarding=rewarding, pulse=pulse)
+    train, test = playing("train"), playing("test", recording=recording)
     rng = generator(config.seed, "score intervals")
     judged = None if rewarding is None else judge(test, config.segments, mean_reward, rng)
     returns = mean_return(train.returns, rng=rng), mean_return(test.returns, rng=rng)
@@ -158,8 +138,33 @@ def score(
         steps=train.steps + test.steps,
         reward=judged,
         predicted=predicted,
-        performances=performances,
+        performances=recording.recipes(config.environment, policy_step=policy_step),
     )
+
+
+def _play(
+    agent: Acting,
+    config: RunConfig,
+    episodes: int,
+    split: Split,
+    *,
+    rewarding: Rewarding | None,
+    pulse: Callable[[], None],
+    recording: Performances | None = None,
+) -> Episodes:
+    """Episodes on levels of a split."""
+    environments = make(
+        config.environment,
+        num_envs=episodes,
+        seed=integer(config.seed, f"score {split}"),
+        split=split,
+        test_start_level=config.evaluation.test_start_level,
+    )
+    rng = generator(config.seed, f"score {split} actions")
+    try:
+        return play(agent, environments, rng, rewarding=rewarding, pulse=pulse, recording=recording)
+    finally:
+        environments.close()
 
 
 def judge(
@@ -175,8 +180,13 @@ def judge(
         rng: source of windows and resamples.
     """
     which, starts, lengths = draw_windows(episodes, config, rng)
-    true = _window_sums(episodes.true, which, starts, lengths)
-    predicted = _window_sums(episodes.predicted, which, starts, lengths)
+    # Cumulative sums of equal rewards may differ in the last bit; that is a tie, not an order.
+    true = np.round(window_sums(episodes.true, starts, lengths, which), 6)
+    predicted = np.round(window_sums(episodes.predicted, starts, lengths, which), 6)
+    # An environment may pay what is not finite; nothing can be compared with that.
+    known = np.isfinite(true).all(axis=1)
+    true, predicted, starts, lengths = (of[known] for of in (true, predicted, starts, lengths))
+    finite = np.isfinite(episodes.returns)
     difference = true[:, 0] - true[:, 1]
     targets = 0.5 + 0.5 * np.sign(difference)
     return RewardScores(
@@ -185,9 +195,9 @@ def judge(
         ),
         clock=clock_accuracy(starts, lengths, targets, episodes=len(episodes.lengths)),
         returns=return_correlations(
-            episodes.predicted_returns,
-            episodes.returns,
-            episodes.lengths,
+            episodes.predicted_returns[finite],
+            episodes.returns[finite],
+            episodes.lengths[finite],
             mean_reward=mean_reward,
             rng=rng,
         ),
@@ -214,16 +224,3 @@ def draw_windows(
     if config.at_episode_end == "shift":
         starts = np.minimum(starts, np.maximum(there - config.length, 0))
     return which, starts, np.minimum(config.length, there - starts)
-
-
-def _window_sums(
-    rewards: NDArray[np.float32],
-    which: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-) -> NDArray[np.float64]:
-    """Sums of (steps, episodes) rewards over windows, by cumulative sums: -> like `which`."""
-    summed = np.concatenate([np.zeros((1, rewards.shape[1])), rewards.cumsum(axis=0, dtype=float)])
-    sums: NDArray[np.float64] = summed[starts + lengths, which] - summed[starts, which]
-    # Cumulative sums of equal rewards may differ in the last bit; that is a tie, not an order.
-    return np.round(sums, 6)

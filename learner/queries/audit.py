@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from learner.config import SegmentConfig
 from learner.evaluation.accuracy import clock_accuracy, preference_accuracy
 from learner.evaluation.ordering import ordering
-from learner.queries.pairs import uniform_pairs, window_sums
+from learner.queries.pairs import sums_over, uniform_pairs
 from learner.segments import Steps, draw_windows
 
 AUDIT_PAIRS = 500
@@ -37,10 +37,12 @@ def pair_accuracy(
     pairs = uniform_pairs(rollout, windows, AUDIT_PAIRS, rng)
     if not len(pairs):
         return {}
-    true = window_sums(rollout.true_rewards[None], windows)[0]
+    true = sums_over(rollout.true_rewards, windows)
+    # What cannot be compared is left out: no true reward may stop a run that is taught by people.
+    pairs = pairs[np.isfinite(true[pairs]).all(axis=1)]
     predicted, sure = (
         sums[:, pairs[:, 0]] - sums[:, pairs[:, 1]]
-        for sums in (window_sums(rewards, windows), window_sums(logits, windows))
+        for sums in (sums_over(rewards, windows), sums_over(logits, windows))
     )
     targets = 0.5 + 0.5 * np.sign(np.round(true[pairs[:, 0]] - true[pairs[:, 1]], 6))
     accuracy = preference_accuracy(predicted.mean(axis=0), targets)

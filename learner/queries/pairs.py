@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from learner.config import SegmentConfig
 from learner.queries.selection import draw_pairs
-from learner.segments import Steps, Window, draw_windows
+from learner.segments import Steps, Window, draw_windows, window_sums
 
 GROUPS = 10
 """Groups that a rollout's parts are dealt into: each is a tenth of what may be held out."""
@@ -79,16 +80,11 @@ def uniform_pairs(
     return draw_pairs(_parts(windows, begins), starts, count, rng)
 
 
-def window_sums(rewards: NDArray[np.float32], windows: list[Window]) -> NDArray[np.float64]:
-    """Sums over windows: (K, T, N) -> (K, windows)."""
-    members, steps, envs = rewards.shape
-    summed = np.zeros((members, steps + 1, envs))
-    np.cumsum(rewards, axis=1, dtype=np.float64, out=summed[:, 1:])
-    env = np.array([window.env for window in windows])
-    start = np.array([window.t for window in windows])
-    end = start + np.array([window.length for window in windows])
-    sums: NDArray[np.float64] = summed[:, end, env] - summed[:, start, env]
-    return sums
+def sums_over(rewards: NDArray[np.floating[Any]], windows: list[Window]) -> NDArray[np.float64]:
+    """Sums over windows: (..., T, N) -> (..., windows); NaN where one is not finite."""
+    places = ((window.t, window.length, window.env) for window in windows)
+    starts, lengths, envs = np.array(list(places), dtype=np.int64).reshape(-1, 3).T
+    return window_sums(rewards, starts, lengths, envs)
 
 
 def _begins(

@@ -1,6 +1,7 @@
 """Which labels each member of an ensemble learns from, and which it is judged on.
 
-Split by episode: no episode is on both sides of one member. A member keeps the side it gave
+Split by what one rollout holds of an episode (or by pieces of it, see `learner.queries.pairs`),
+called an episode here: none is on both sides of one member. A member keeps the side it gave
 an episode for good, because warm refits carry what they learned from it; bootstrap counts
 are drawn once per label for the same reason.
 """

@@ -85,6 +85,7 @@ def train_policy(
         config.environment,
         num_envs=config.environment.num_envs,
         seed=integer(config.seed, "environments"),
+        test_start_level=config.evaluation.test_start_level,
     )
     with closing(environments):
         latest = place / _LATEST

@@ -95,4 +95,5 @@ def training_environments(config: RunConfig) -> Environments:
         config.environment,
         num_envs=config.environment.num_envs,
         seed=integer(config.seed, "environments"),
+        test_start_level=config.evaluation.test_start_level,
     )

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import and_, bindparam, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from server import models
@@ -31,9 +32,9 @@ from server.models import (
 from server.rules import Rules, rules_of
 from server.store import gold
 from server.store.budget import pairs_left
-from server.store.locks import lock_answers, lock_person
+from server.store.locks import enter_answers, lock_order, lock_person
 from server.store.people import teacher_for_person
-from server.store.preferences import check_key, refuse_second, settle, with_key
+from server.store.preferences import KEY_USED, check_key, refuse_second, settle, with_key
 from server.store.runs import ENDED
 from server.store.slots import Lease, has_free_slot, take_slot
 from server.store.trials import take_trial
@@ -282,7 +283,7 @@ def submit(
     earlier = with_key(s, teacher_id=teacher.id, submission_key=submission_key)
     if earlier is not None:
         if earlier.assignment_id != assignment_id or not given.is_in(earlier):
-            raise Conflict("this submission key was used for another answer; make a new key")
+            raise Conflict(KEY_USED)
         return earlier
     refuse_second(s, query_id=query.id, teacher_id=teacher.id, purpose=assignment.purpose)
     if query.gold is not None and assignment.purpose is Purpose.ORDINARY:
@@ -300,15 +301,26 @@ def submit(
         created_at=now,
     )
     given.write(preference)
-    close_all(s, query_id=query.id, person_id=person_id, now=now)
-    s.add(preference)
-    s.flush()
-    settle(s, query=query)
+    _add(s, preference, query, person_id=person_id, now=now)
     if preference.purpose is Purpose.GOLD:
         gold.pause_below_threshold(
             s, run_id=query.run_id, person_id=person_id, rules=rules, now=now
         )
     return preference
+
+
+def _add(
+    s: Session, preference: Preference, query: Query, *, person_id: int, now: datetime
+) -> None:
+    """Add an answer to a query that is locked, and close the pair and perhaps the query by it."""
+    lock_order(s, query.run_id)
+    close_all(s, query_id=query.id, person_id=person_id, now=now)
+    s.add(preference)
+    try:
+        s.flush()
+    except IntegrityError as error:  # sent for two pairs at the same moment
+        raise Conflict(KEY_USED) from error
+    settle(s, query=query)
 
 
 def close_all(s: Session, *, query_id: int, person_id: int, now: datetime) -> None:
@@ -329,13 +341,13 @@ def open_view(s: Session, assignment_id: int | None) -> Assignment | None:
 
 
 def _own(s: Session, assignment_id: int, person_id: int) -> tuple[models.Assignment, Query, Rules]:
-    """A person's assignment and its query, locked together with the run's answers; its rules."""
+    """A person's assignment and its query, the query locked; its rules."""
     found = s.execute(_OWNER, {"id": assignment_id}).one_or_none()
     if found is None:
         raise NotFound(f"no assignment {assignment_id}")
     if found.person_id != person_id:
         raise Forbidden("this pair was given to somebody else")
-    lock_answers(s, found.run_id)
+    enter_answers(s, found.run_id)
     return *locked(s, assignment_id), rules_of(found.config)
 
 

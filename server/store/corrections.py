@@ -14,7 +14,7 @@ from server.rules import rules_of
 from server.store.assignments import Assignment, Given, Side, close_all, locked, open_view
 from server.store.locks import lock_answers
 from server.store.people import teacher_for_person
-from server.store.preferences import check_key, effective, settle, with_key
+from server.store.preferences import KEY_USED, check_key, effective, settle, with_key
 from server.store.slots import has_free_slot
 
 _LAST = (
@@ -117,7 +117,7 @@ def correct(
     earlier = with_key(s, teacher_id=teacher.id, submission_key=submission_key)
     if earlier is not None:
         if earlier.replaces_id != preference_id or not given.is_in(earlier):
-            raise Conflict("this submission key was used for another answer; make a new key")
+            raise Conflict(KEY_USED)
         return earlier
     _, query = _standing(s, answered)
     correction = _following(answered, submission_key, now)

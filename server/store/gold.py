@@ -216,10 +216,13 @@ def gold_score(s: Session, *, run_id: int, person_id: int) -> GoldScore:
 def pause_below_threshold(
     s: Session, *, run_id: int, person_id: int, rules: Rules, now: datetime
 ) -> bool:
-    """Pause a person whose gold answers fall short; their open pairs go to others."""
+    """Pause a person whose gold answers fall short; their open pairs go to others.
+
+    Called where one answer of the run is added after the other (`locks`).
+    """
     below = is_below_threshold(s, run_id=run_id, person_id=person_id, rules=rules)
     if below:
-        pause(s, run_id=run_id, person_id=person_id, now=now)
+        _pause(s, run_id, person_id, now)
     return below
 
 
@@ -237,6 +240,11 @@ def pause(s: Session, *, run_id: int, person_id: int, now: datetime) -> None:
     Raises:
         NotFound: no such person.
     """
+    lock_answers(s, run_id)
+    _pause(s, run_id, person_id, now)
+
+
+def _pause(s: Session, run_id: int, person_id: int, now: datetime) -> None:
     standing = _standing(s, run_id, person_id)
     standing.paused_at = standing.paused_at or now
     s.flush()
@@ -259,6 +267,7 @@ def unpause(s: Session, *, run_id: int, person_id: int) -> None:
     Raises:
         NotFound: no such person.
     """
+    lock_answers(s, run_id)
     standing = _standing(s, run_id, person_id)
     standing.paused_at = None
     newest = select(func.max(Preference.id)).where(Preference.run_id == run_id)
@@ -295,7 +304,6 @@ def labellers(s: Session, *, run_id: int) -> list[tuple[Person, GoldScore, datet
 def _standing(s: Session, run_id: int, person_id: int) -> Labeller:
     if s.get(Person, person_id) is None:
         raise NotFound(f"no person {person_id}")
-    lock_answers(s, run_id)
     standing = s.get(Labeller, (run_id, person_id), populate_existing=True)
     if standing is None:
         standing = Labeller(run_id=run_id, person_id=person_id, paused_at=None, gold_after_id=0)

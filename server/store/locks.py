@@ -1,6 +1,6 @@
 """Row and run locks on PostgreSQL; SQLite's writers queue at BEGIN IMMEDIATE and need none.
 
-Order, so that nothing can wait in a circle: run, then person, then queries.
+Order, so that nothing can wait in a circle: run, then person, then queries, then the order of ids.
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ from server.models import Person
 _ANSWERS = 41_072  # any number: these locks are ours among the database's advisory locks
 _LOGINS = 41_073
 _ADMINS = 41_074
+_ORDER = 41_075
 
-_LOCK_ANSWERS = select(func.pg_advisory_xact_lock(_ANSWERS, bindparam("run_id", type_=Integer)))
+_RUN = bindparam("run_id", type_=Integer)
+_LOCK_ANSWERS = select(func.pg_advisory_xact_lock(_ANSWERS, _RUN))
+_ENTER_ANSWERS = select(func.pg_advisory_xact_lock_shared(_ANSWERS, _RUN))
+_LOCK_ORDER = select(func.pg_advisory_xact_lock(_ORDER, _RUN))
 _LOCK_PERSON = (
     select(Person.id).where(Person.id == bindparam("person_id")).with_for_update(key_share=True)
 )
@@ -28,6 +32,24 @@ def lock_answers(s: Session, run_id: int) -> None:
     """
     if s.get_bind().dialect.name == "postgresql":
         s.execute(_LOCK_ANSWERS, {"run_id": run_id})
+
+
+def enter_answers(s: Session, run_id: int) -> None:
+    """Change what one person was given, beside others who do; `lock_answers` lets nobody beside it.
+
+    Whoever adds a preference under it calls `lock_order` first.
+    """
+    if s.get_bind().dialect.name == "postgresql":
+        s.execute(_ENTER_ANSWERS, {"run_id": run_id})
+
+
+def lock_order(s: Session, run_id: int) -> None:
+    """Let the ids of a run's preferences become visible in their order, as `lock_answers` does.
+
+    Others wait from here until the commit: no other lock may follow, and little work.
+    """
+    if s.get_bind().dialect.name == "postgresql":
+        s.execute(_LOCK_ORDER, {"run_id": run_id})
 
 
 def lock_person(s: Session, person_id: int) -> None:

@@ -27,6 +27,8 @@ from server.store.labellers import excluded_pairs
 from server.store.locks import lock_answers
 from server.store.people import answering_teacher
 
+KEY_USED = "this submission key was used for another answer; make a new key"
+
 
 @dataclass(frozen=True)
 class PreferenceRow:
@@ -156,7 +158,7 @@ def record_answer(
     earlier = with_key(s, teacher_id=teacher_id, submission_key=submission_key)
     if earlier is not None:
         if (earlier.query_id, earlier.answer) != (query_id, answer):
-            raise Conflict("this submission key was used for another answer; make a new key")
+            raise Conflict(KEY_USED)
         return earlier
     refuse_second(s, query_id=query_id, teacher_id=teacher_id, purpose=purpose)
     preference = Preference(

@@ -141,11 +141,16 @@ def page(new_page: Any) -> Page:
     return page
 
 
+# A colour on its way from one theme to the other is neither's.
+SETTLED = "() => Promise.allSettled(document.getAnimations().map((one) => one.finished))"
+
+
 @pytest.fixture
 def violations() -> Any:
     """`violations(page)`: what axe-core finds against WCAG 2.2 A and AA, one line per rule."""
 
     def find(page: Page) -> list[str]:
+        page.evaluate(SETTLED)
         page.evaluate(AXE.read_text())  # by the debugger: the policy lets no page load it
         found: list[str] = page.evaluate(CHECK)
         return found

@@ -98,6 +98,7 @@ class Trusted:
     one_coin, crowd_bt, learned, answers = 0.9, 0.4, None, 1
 
 
+@pytest.mark.slow
 @SCHEMES
 def test_the_pages_of_runs_and_people_break_no_rule(
     new_page: Any, workplace: Any, violations: Any, watch: Any, scheme: str

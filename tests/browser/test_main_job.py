@@ -21,7 +21,7 @@ from sqlalchemy import select
 from server.database import Database
 from server.models import Answer, Assignment, Preference, Query, RewardModel, Segment
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images"
@@ -69,7 +69,8 @@ def site(command: Any, changes: dict[str, Any], tmp_path: Path) -> Iterator[str]
     up.send_signal(signal.SIGINT)
     up.wait(20)
     out, err = command.printed(up)
-    assert (up.returncode, err) == (0, ""), out
+    assert up.returncode == 0, err
+    assert not re.search(r"\[(warning|error|critical) |Traceback|\x1b", err), out
 
 
 def pair_on_show(page: Page, *, after: int = 0) -> int:

@@ -81,6 +81,7 @@ def iteration_of(workplace: Any, name: str = "pole") -> int:
         return int(runs.get_run(s, name=name).iteration)
 
 
+@pytest.mark.slow
 def test_what_is_asked_of_a_run_takes_effect_while_its_curves_move(
     page: Page, workplace: Any, start_worker: Callable[[], subprocess.Popen[bytes]]
 ) -> None:
@@ -119,6 +120,7 @@ def test_what_is_asked_of_a_run_takes_effect_while_its_curves_move(
     assert page.evaluate("window.stillHere") is True
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_shown_as_gone_and_another_takes_its_run_over(
     page: Page,
     workplace: Any,

@@ -69,6 +69,13 @@ def test_a_first_run_that_cannot_be_made(command, tmp_path, kind) -> None:
     assert not command.settings.var.exists()
 
 
+def test_a_study_of_an_unknown_game_is_not_begun(command, tmp_path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("games: [coinrun, nosuch]")
+    assert_refused(command.run("study", str(path)), "unknown Procgen game 'nosuch'")
+    assert not command.settings.var.exists()
+
+
 def test_a_config_that_is_not_there(command, tmp_path) -> None:
     assert_refused(command.run("run", f"{tmp_path}/nosuch.yaml"), "cannot read", "nosuch.yaml")
 
@@ -127,6 +134,7 @@ def test_a_file_where_the_folder_should_be(command) -> None:
     assert command.settings.var.read_text() == "not a folder"
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_a_run_where_it_stands(command, tiny, assert_artifacts_whole) -> None:
     shorter = ("run", tiny, "total_steps=640")
     done = command.run(*shorter, preexec_fn=run_out_of_disk)
@@ -164,6 +172,7 @@ def test_a_missing_codec(command, tiny, subcommand) -> None:
     assert not command.settings.var.exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_another_worker_trains(command, make_command, by_people) -> None:
     first = command.start("run", by_people)
     command.wait_for(lambda: "run people in" in command.printed(first)[0])

@@ -27,6 +27,7 @@ MAZE: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 def test_every_figure_stands_beside_its_baselines_and_what_a_clock_gets(
     command: Any, write_config: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from server.database import Database
@@ -38,6 +39,7 @@ def stored(settings: Settings) -> dict[str, list[Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(
     command, make_command, tiny, assert_artifacts_whole
 ) -> None:
@@ -72,6 +74,7 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(
     assert resumed["figures"] == result["figures"]
 
 
+@pytest.mark.slow
 def test_overrides_change_the_config_and_make_another_run(command, tiny) -> None:
     for name in ("tiny", "tiny-2"):
         changes = ["total_steps=320", "queries.budget=8", "queries.initial=8", f"seed={len(name)}"]

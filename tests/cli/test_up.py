@@ -6,6 +6,7 @@ import signal
 import time
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from server.database import Database
@@ -45,6 +46,7 @@ def wait_for_iteration(command: Any, number: int) -> None:
     command.wait_for(lambda: run_of(command)["iteration"] >= number)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_everything_and_the_same_command_goes_on(command, by_people) -> None:
     first = command.start("up", "--config", by_people)
     command.wait_until_served()
@@ -71,6 +73,7 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(command, by_people)
         assert "gym" not in (out + err).lower()
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_when_worker_and_server_are_killed(
     command, by_people, assert_artifacts_whole
 ) -> None:
@@ -97,13 +100,14 @@ def test_nothing_is_lost_when_worker_and_server_are_killed(
     assert_artifacts_whole()
 
 
+@pytest.mark.slow
 def test_what_died_is_started_again_and_killed_it_takes_all_along(command, by_people) -> None:
     up = command.start("up", "--config", by_people)
     command.wait_until_served()
     (renderer,) = command.wait_for(lambda: command.processes("--multiprocessing-fork"))
     renderer.kill()
     again = "the renderer ended; starting it again"
-    command.wait_for(lambda: again in command.printed(up)[0])
+    command.wait_for(lambda: again in command.printed(up)[1])
     answer(command, "people", 1)  # a pair with clips
     (worker,) = command.processes("work")
     worker.kill()
@@ -114,6 +118,7 @@ def test_what_died_is_started_again_and_killed_it_takes_all_along(command, by_pe
     command.wait_for(lambda: not command.processes(), seconds=30)
 
 
+@pytest.mark.slow
 def test_a_run_without_people_or_of_another_config_is_not_gone_on_with(command, by_people) -> None:
     run = command.start("run", by_people, "name=tiny", "teacher.kind=synthetic")
     command.wait_for(lambda: " steps/s" in command.printed(run)[0])

@@ -43,6 +43,8 @@ from learner.control import Control
 from learner.loop import TrainingLoop
 from learner.records import RunRecords, Settings, Workplace
 
+pytestmark = pytest.mark.slow
+
 def live(var, facts):
     torch.set_num_threads(1)
     loop = TrainingLoop(RunRecords(Workplace(Settings(var=Path(var))), *facts), Control())

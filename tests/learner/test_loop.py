@@ -38,6 +38,7 @@ def finish(records: RunRecords) -> Outcome:
     return TrainingLoop(records, Control()).run()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_preferences_and_metrics(
     make_workplace: Callable[[str], Workplace], tiny: Build, stored: Stored
 ) -> None:
@@ -49,6 +50,7 @@ def test_the_same_seed_gives_the_same_preferences_and_metrics(
     assert one == two
 
 
+@pytest.mark.slow
 def test_a_measurement_that_comes_out_differently_changes_nothing(
     workplace: Workplace, tiny: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +91,7 @@ def test_a_run_goes_on_with_the_threads_and_precision_it_was_begun_with(
     assert loop.ensemble.precision == "bfloat16"
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_pairs(
     make_workplace: Callable[[str], Workplace], tiny: Build, stored: Stored
 ) -> None:
@@ -112,6 +115,7 @@ class LeftAt(Control):
         super().pulse()
 
 
+@pytest.mark.slow
 def test_a_run_left_in_mid_iteration_ends_as_an_unbroken_one(
     make_workplace: Callable[[str], Workplace], tiny: Build, stored: Stored
 ) -> None:
@@ -139,6 +143,7 @@ VECTORS: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 def test_the_step_budget_is_kept_and_every_step_counted(workplace: Workplace, tiny: Build) -> None:
     outcome = finish(start(workplace, tiny(total_steps=1000)))
     assert outcome.steps == 1000  # three rollouts of 320 steps, and a short one of 40
@@ -164,9 +169,19 @@ def test_first_pairs_come_from_many_untrained_rollouts_and_hidden_ends_are_held_
     assert figures[2]["reward_model/labels_lost"] == 0
 
 
+@pytest.mark.slow
 def test_no_more_labels_than_the_budget(workplace: Workplace, tiny: Build) -> None:
     outcome = finish(start(workplace, tiny()))
     assert outcome.labels == 16
+
+
+def test_an_agent_never_trains_on_the_levels_it_is_scored_on(
+    workplace: Workplace, tiny: Build
+) -> None:
+    config = tiny(environment={"num_levels": 0}, evaluation={"test_start_level": 50})
+    loop = TrainingLoop(start(workplace, config), Control())
+    assert loop.environments.levels().max() < 50
+    loop.environments.close()
 
 
 class Poisoned(TrainingLoop):
@@ -188,6 +203,7 @@ class Poisoned(TrainingLoop):
         return replace(rollout, true_rewards=np.full_like(rollout.true_rewards, np.nan))
 
 
+@pytest.mark.slow
 def test_the_true_reward_never_reaches_agent_or_reward_model(
     make_workplace: Callable[[str], Workplace], tiny: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,6 +373,46 @@ def test_the_loop_waits_for_the_first_answers_and_fits_what_was_not_undone(
     assert fitted.preferences == 2
 
 
+class Unpaid(Brief):
+    """An environment that nobody has given a reward: what it pays is not a number."""
+
+    def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        seen, _, *ends = super().step(action)
+        return seen, np.nan, *ends
+
+
+gymnasium.register("Unpaid-v0", Unpaid)
+
+
+def test_people_teach_where_the_true_reward_is_not_a_number(
+    workplace: Workplace, tiny: Build
+) -> None:
+    values = VECTORS | {
+        "environment": {"id": "Unpaid-v0"},
+        "segments": {"length": 3},
+        "teacher": {"kind": "person"},
+        "queries": {"min_preferences": 3, "open_target": 4, "initial": 4, "budget": 16},
+    }
+    records = start(workplace, tiny(**values))
+    asked = threading.Event()
+    loop = TrainingLoop(records, Control(), lambda _: asked.set())
+    outcomes: list[Outcome] = []
+    trainer = threading.Thread(target=lambda: outcomes.append(loop.run()), daemon=True)
+    trainer.start()
+    assert asked.wait(60)
+    for segment_id in records.segments_without_clip(100):
+        records.store_clip(segment_id, b"not looked at here")
+    labeller = Labeller(workplace, records.run_id)
+    for number in range(3):
+        labeller.answer("left", str(number))
+    trainer.join(120)
+    assert loop.version
+    (outcome,) = outcomes
+    assert outcome.scores.reward is not None
+    assert outcome.scores.reward.accuracy.estimate.n == 0
+    assert np.isnan(outcome.scores.test.value)
+
+
 def test_the_loop_asks_more_where_too_few_were_asked_for_the_first_fit(
     workplace: Workplace, tiny: Build
 ) -> None:
@@ -369,6 +425,7 @@ def test_the_loop_asks_more_where_too_few_were_asked_for_the_first_fit(
     assert fitted.preferences >= 8
 
 
+@pytest.mark.slow
 def test_every_stored_recipe_names_an_artifact_that_replays(
     workplace: Workplace, tiny: Build
 ) -> None:

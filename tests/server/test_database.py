@@ -138,6 +138,28 @@ def test_no_server_is_said_in_one_line() -> None:
         check_version(url)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_database_that_was_started_again_costs_no_request(database: Database) -> None:
+    add(database, "ada")
+    with database.read() as one, database.read() as other:  # two connections, kept afterwards
+        assert one.scalar(select(func.count(Person.id))) == other.scalar(
+            select(func.count(Person.id))
+        )
+    with database.read() as s:
+        others = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+        pids = set(s.scalars(text(f"{others} AND pid <> pg_backend_pid()")))
+        assert pids
+        s.execute(
+            text(
+                f"SELECT pg_terminate_backend(pid) FROM ({others} AND pid <> pg_backend_pid()) AS o"
+            )
+        )
+    add(database, "grace")
+    with database.read() as one, database.read() as other:
+        assert set(one.scalars(select(Person.name))) == {"ada", "grace"}
+        assert set(other.scalars(select(Person.name))) == {"ada", "grace"}
+
+
 def test_no_such_database_is_said_in_one_line(postgres: str) -> None:
     refused(postgres.replace("/postgres?", "/nowhere?"), words='"nowhere" does not exist')
 

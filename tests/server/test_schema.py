@@ -43,11 +43,13 @@ def described(workplace: Any) -> Any:
     return schemathesis.openapi.from_asgi("/api/v1/openapi.json", app, headers=headers)
 
 
+@pytest.mark.slow
 def test_whatever_is_sent_is_answered_as_described(described: Any) -> None:
     for operation in described.get_all_operations():
         explore(operation.ok())
 
 
+@pytest.mark.slow
 def test_with_a_token_it_is_answered_as_described_too(team: Team) -> None:
     described = schemathesis.openapi.from_asgi(
         "/api/v1/openapi.json", create_app(team.settings), headers={"host": "127.0.0.1"}

@@ -73,6 +73,7 @@ class Killer:
         self._thread.join()
 
 
+@pytest.mark.slow
 def test_a_local_ray_cluster_runs_cells(copied, tiny):
     pytest.importorskip("ray")
     study = tiny(executor={"kind": "ray", "workers": 1})

@@ -98,6 +98,7 @@ STAGES_BEGUN = {
 }
 
 
+@pytest.mark.slow
 def test_a_study_that_is_killed_in_every_stage_goes_on_to_the_same_figures(finished, tmp_path):
     study, root, _ = finished
     context = multiprocessing.get_context("forkserver")

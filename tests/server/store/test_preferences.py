@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from server.errors import Conflict, Invalid, NotFound
-from server.models import Answer, Query, QueryState, TeacherKind
+from server.models import Answer, Preference, Query, QueryState, TeacherKind
 from server.store import assignments, people, preferences
 
 if TYPE_CHECKING:
@@ -97,3 +97,57 @@ def test_ids_become_visible_in_their_order(scene: Scene) -> None:
         rows = preferences.preferences_after(reader, run_id=scene.run_id)
     assert [one.query_id for one in rows] == [slow.query_id, quick.query_id]
     assert rows[0].id == row.id
+
+
+def test_one_key_for_two_pairs_at_the_same_moment_is_refused_once(scene: Scene) -> None:
+    scene.ask(2)
+    one, other = scene.next(scene.person("ada"), count=2)
+    refused: list[Exception] = []
+
+    def submit_other() -> None:
+        try:
+            scene.submit(other, key="same")
+        except Conflict as error:
+            refused.append(error)
+
+    submitted = threading.Thread(target=submit_other)
+    with scene.write() as s:
+        assignments.submit(
+            s,
+            assignment_id=one.id,
+            person_id=one.person_id,
+            side="left",
+            seconds=1.0,
+            submission_key="same",
+            now=scene.now,
+        )
+        submitted.start()
+        submitted.join(timeout=0.3)
+    submitted.join()
+    assert [str(error) for error in refused] == [preferences.KEY_USED]
+    assert scene.total(Preference) == 1
+
+
+def test_taking_back_waits_for_an_answer_that_is_being_stored(scene: Scene) -> None:
+    scene.ask(2)
+    ada, bob = scene.person("ada"), scene.person("bob")
+    (first,), (second,) = scene.next(ada, count=1), scene.next(bob, count=1)
+    scene.submit(first)
+    undone = threading.Thread(target=scene.undo, args=(ada, "u"))
+    with scene.write() as s:
+        assignments.submit(
+            s,
+            assignment_id=second.id,
+            person_id=bob,
+            side="left",
+            seconds=1.0,
+            submission_key="slow",
+            now=scene.now,
+        )
+        undone.start()
+        undone.join(timeout=0.3)
+        assert undone.is_alive()
+    undone.join()
+    with scene.database.read() as reader:
+        rows = preferences.preferences_after(reader, run_id=scene.run_id)
+    assert [row.answer is Answer.WITHDRAWN for row in rows] == [False, False, True]
