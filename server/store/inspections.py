@@ -168,8 +168,12 @@ def take(s: Session, *, now: datetime, quick: bool = False) -> Taken | None:
 
 
 def _free(now: datetime) -> ColumnElement[bool]:
-    """Not done, and nobody is at it."""
-    silent = or_(Inspection.taken_at.is_(None), Inspection.taken_at < now - SILENT_AFTER)
+    """Not done, and nobody is at it; not since a time to come, by a clock that was set back."""
+    silent = or_(
+        Inspection.taken_at.is_(None),
+        Inspection.taken_at < now - SILENT_AFTER,
+        Inspection.taken_at > now + SILENT_AFTER,
+    )
     return and_(Inspection.done_at.is_(None), silent)
 
 

@@ -440,6 +440,9 @@ def test_segments_are_looked_through_on_request_and_lead_to_their_trajectories(
     await_(page, lambda: most.locator("video").evaluate("(one) => one.readyState > 1"))
     at = most.locator("video").evaluate("(one) => one.currentTime")
     assert at == pytest.approx(5 / 50, abs=0.02)  # 50 frames a second
+    with page.expect_event("load", timeout=30_000):  # the page shows what there is now
+        page.get_by_role("button", name="Look again").click()
+    expect(most).to_have_count(1)
     most.click()
     ready(page)
     on_screen(page, 5)

@@ -77,6 +77,13 @@ def test_a_worker_that_died_is_replaced_and_the_third_death_ends_it(
     assert take(database) == asked
 
 
+def test_a_clock_that_was_set_back_holds_nothing(database: Database, run_id: int) -> None:
+    asked = ask(database, Wanted(run_id, Aspect.STEPS, RECIPE))
+    assert take(database, later=timedelta(days=1)) == asked
+    assert take(database) == asked
+    assert take(database) is None
+
+
 def test_whoever_says_that_it_goes_on_keeps_it(database: Database, run_id: int) -> None:
     asked = ask(database, Wanted(run_id, Aspect.SEGMENTS, version=1))
     assert take(database) == asked
