@@ -25,6 +25,8 @@ BASELINES = {
     "memory": "none: bars on resident memory",
     "label_latency": "none: iterations until an answer counts",
     "versus_imitation": "imitation 1.0.1, one torch thread each, by turns",
+    "snippets": "one pair at a time, as the T-REX code trains, in the same process",
+    "monitor": "none: bars on times, bytes and cores",
     "pendulum": "imitation 1.0.1 with its documented recipe, one torch thread each, by turns",
 }
 _TOP = """# What the benchmarks measured
