@@ -87,10 +87,10 @@ def render_pending(records: RunRecords) -> bool:
             records.clip_failed(segment_id)
         else:
             records.store_clip(segment_id, clip)
-    return bool(segments) or _render_video(records)
+    return bool(segments) or render_video(records)
 
 
-def _render_video(records: RunRecords) -> bool:
+def render_video(records: RunRecords) -> bool:
     """Render the newest agent's video, and whether there was one to render."""
     checkpoint = records.checkpoint_without_video()
     if checkpoint is None:

@@ -21,7 +21,7 @@ from learner.control import Control, Stopped
 from learner.errors import LearnerError
 from learner.loop import Outcome, Progress, TrainingLoop
 from learner.records import CommandKind, LeaseLost, RecordsError, RunRecords, RunState, Workplace
-from learner.renderer import rendering
+from learner.renderer import render_video, rendering
 from learner.result import write_result
 
 HEARTBEAT_SECONDS = 2.0
@@ -104,6 +104,7 @@ def train(
             outcome = loop.run()
             # Before the run is called finished: what cannot be written is tried again.
             write_result(records.folder, records.name, loop.config, outcome)
+            render_video(records)  # of the last agent: nobody renders for a run that has ended
         records.set_state(RunState.FINISHED)
         return outcome
     except (Stopped, LeaseLost) as left:

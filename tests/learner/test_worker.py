@@ -100,3 +100,16 @@ def test_a_result_that_cannot_be_written_is_not_lost(workplace: Workplace, tiny:
     assert again is not None
     assert train(again) is not None
     assert blocked.is_file()
+
+
+def test_the_last_agent_has_its_video_however_soon_the_run_ends(
+    workplace: Workplace, tiny: Build
+) -> None:
+    records = workplace.lease("test", name=workplace.create_run(tiny(total_steps=320)))
+    assert records is not None
+    assert train(records) is not None
+    with workplace.database.read() as s:
+        last = s.scalars(select(Checkpoint).order_by(Checkpoint.iteration.desc())).first()
+    assert last is not None
+    assert last.kept
+    assert workplace.artifacts.get(last.video)[4:8] == b"ftyp"
