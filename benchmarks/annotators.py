@@ -87,8 +87,9 @@ OVERRIDES = (
 )
 CAVEAT = """\
 People, server, database and learner share the cores of one machine, and the network is its own:
-no line is slow, nobody is far away. The simulated people answer at random, so nothing here tells
-how well answers are learned from."""
+no line is slow, nobody is far away. Where the cores used add up to those of the machine, requests
+stand in line, and latencies tell how long the line has become, not what an answer takes. The
+simulated people answer at random, so nothing here tells how well answers are learned from."""
 console = Console(stderr=True)
 
 
