@@ -101,8 +101,8 @@ def ordering(grid: Grid, columns: dict[tuple[str, str], Column]) -> list[str]:
     lines = []
     for task in grid.tasks:
         own = {variant: one for (of, variant), one in columns.items() if of == task and one.values}
-        if grid.baseline not in own or len(own) < 2:
-            continue
+        if grid.baseline not in own or len(own) < 2 or len(own[grid.baseline].values) < 2:
+            continue  # one seed orders nothing
         ranked = sorted(own, key=lambda name: -float(np.mean([*own[name].values.values()])))
         base, apart = own[grid.baseline].values, []
         for variant in ranked:

@@ -47,5 +47,6 @@ def test_variants_are_ordered_and_only_sure_differences_are_named(grid: Grid) ->
     assert line.endswith("seed by seed (95 %): worse (-50 (-52 to -48)).")
 
 
-def test_nothing_is_ordered_before_two_variants_have_a_result(grid: Grid) -> None:
-    assert ordering(grid, {("task", "whole"): column(1.0), ("task", "same"): column()}) == []
+def test_nothing_is_ordered_before_two_variants_have_two_seeds(grid: Grid) -> None:
+    assert ordering(grid, {("task", "whole"): column(1.0, 2.0), ("task", "same"): column()}) == []
+    assert ordering(grid, {("task", "whole"): column(1.0), ("task", "same"): column(2.0)}) == []
