@@ -43,6 +43,7 @@ from learner.rewards.fitting import fit
 from learner.rewards.packing import pack
 from learner.rewards.probe import choose_compute as choose_reward_compute
 from learner.seeds import generator, integer
+from learner.teachers import NOT_FINITE, TeacherError
 from learner.vigil import Vigil
 
 ANSWER_POLL_SECONDS = 0.5
@@ -329,6 +330,11 @@ class TrainingLoop:
         )
         if not self.iteration:
             questions += self._rank()
+        for side in (side for question in questions for side in (question.a, question.b)):
+            if not np.isfinite(side.segment.trajectory.rewards).all():
+                raise TeacherError(
+                    NOT_FINITE
+                )  # people need none, but their answers are judged by it
         for question in questions[:1]:
             # A sample: what is stored must replay bit for bit.
             verify(question.a.segment.trajectory)
@@ -452,11 +458,14 @@ class TrainingLoop:
             scores = self._closing = self._score(self.config.evaluation.episodes)
         metrics = scores.metrics()
         showing = film(self.agent, self.config, policy_step=self.steps)
+        shown = scores.performances if self._learns else ()
+        if not all(np.isfinite(one.rewards).all() for one in shown):
+            shown = ()
         self.records.store_scores(
             self.steps,
             metrics,
             showing,
-            scores.performances if self._learns else (),
+            shown,
             oracle=self.config.teacher.kind == "synthetic",
         )
         self.events.write(metrics, self.steps)

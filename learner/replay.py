@@ -69,7 +69,7 @@ def verify(trajectory: Trajectory) -> None:
     differing = [
         name
         for name, equal in [
-            ("rewards", np.array_equal(played.rewards, trajectory.rewards)),
+            ("rewards", np.array_equal(played.rewards, trajectory.rewards, equal_nan=True)),
             ("ends", np.array_equal(played.ends, trajectory.ends)),
             ("observations", digest(played.observations) == trajectory.digest),
         ]

@@ -33,6 +33,9 @@ TEACHERS: Mapping[str, TeacherConfig] = {
 }
 
 
+NOT_FINITE = "an episode's true return is not finite; check the environment's rewards"
+
+
 class TeacherError(LearnerError):
     """True rewards that no teacher can judge; the message is one line."""
 
@@ -79,9 +82,7 @@ class SyntheticTeacher:
         """
         assert length >= 1, length
         if not math.isfinite(true_return):
-            raise TeacherError(
-                "an episode's true return is not finite; check the environment's rewards"
-            )
+            raise TeacherError(NOT_FINITE)
         self._episodes.append((float(true_return), int(length)))
 
     def threshold(self, eps: float, segment_length: int) -> float:

@@ -13,6 +13,8 @@ import pytest
 from learner.records import Workplace
 from learner.trajectories import Trajectory
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[..., dict[str, Any]]
 
 VECTORS: dict[str, Any] = {
@@ -42,8 +44,6 @@ from gymnasium.envs import classic_control
 from learner.control import Control
 from learner.loop import TrainingLoop
 from learner.records import RunRecords, Settings, Workplace
-
-pytestmark = pytest.mark.slow
 
 def live(var, facts):
     torch.set_num_threads(1)

@@ -18,9 +18,11 @@ from learner.agents.ppo import PPOAgent
 from learner.agents.rollouts import Rollout
 from learner.control import Control, Stopped
 from learner.devices import Compute
+from learner.errors import LearnerError
 from learner.loop import Outcome, Progress, TrainingLoop
-from learner.records import RunRecords, Workplace
-from server.models import Query, RewardModel, Segment
+from learner.records import RunRecords, RunState, Workplace
+from learner.worker import train
+from server.models import Query, RewardModel, Run, Segment
 from server.store import assignments, corrections, people
 
 Build = Callable[..., dict[str, Any]]
@@ -384,33 +386,17 @@ class Unpaid(Brief):
 gymnasium.register("Unpaid-v0", Unpaid)
 
 
-def test_people_teach_where_the_true_reward_is_not_a_number(
+def test_a_run_of_people_rests_where_the_true_reward_is_not_a_number(
     workplace: Workplace, tiny: Build
 ) -> None:
-    values = VECTORS | {
-        "environment": {"id": "Unpaid-v0"},
-        "segments": {"length": 3},
-        "teacher": {"kind": "person"},
-        "queries": {"min_preferences": 3, "open_target": 4, "initial": 4, "budget": 16},
-    }
-    records = start(workplace, tiny(**values))
-    asked = threading.Event()
-    loop = TrainingLoop(records, Control(), lambda _: asked.set())
-    outcomes: list[Outcome] = []
-    trainer = threading.Thread(target=lambda: outcomes.append(loop.run()), daemon=True)
-    trainer.start()
-    assert asked.wait(60)
-    for segment_id in records.segments_without_clip(100):
-        records.store_clip(segment_id, b"not looked at here")
-    labeller = Labeller(workplace, records.run_id)
-    for number in range(3):
-        labeller.answer("left", str(number))
-    trainer.join(120)
-    assert loop.version
-    (outcome,) = outcomes
-    assert outcome.scores.reward is not None
-    assert outcome.scores.reward.accuracy.estimate.n == 0
-    assert np.isnan(outcome.scores.test.value)
+    config = tiny(**VECTORS | {"environment": {"id": "Unpaid-v0"}, "teacher": {"kind": "person"}})
+    records = start(workplace, config | {"segments": {**config["segments"], "length": 3}})
+    with pytest.raises(LearnerError, match="true return is not finite") as raised:
+        train(records)
+    assert raised.value.resumable
+    with workplace.database.read() as session:
+        run = session.get_one(Run, records.run_id)
+        assert (run.state, run.reason) == (RunState.PAUSED, str(raised.value))
 
 
 def test_the_loop_asks_more_where_too_few_were_asked_for_the_first_fit(

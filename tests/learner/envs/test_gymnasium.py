@@ -196,6 +196,7 @@ def test_people_see_pictures():
     for name in ("CartPole-v1", "Pendulum-v1", "Acrobot-v1"):
         env = make(config(name), num_envs=1, seed=0, people_view=True)
         env.reset()
+        env.action_space.seed(0)
         before = env.render_people()
         assert before.ndim == 3
         assert before.shape[2] == 3
