@@ -11,15 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from experiments.marks import BLACK, BLUE, GREEN, ORANGE, fill
 from experiments.scenes import Scene
 from learner.evaluation.estimates import Estimate
 from learner.study.cells import Cell
 
-BEGIN = "<!-- tables: python -m experiments.coin -->"
-END = "<!-- end of tables -->"
-
-# Readable by people who do not tell colours apart (Okabe and Ito 2008).
-REACHED, DIED, NO_COIN, NO_WALL = "#0072B2", "#000000", "#E69F00", "#009E73"
+REACHED, DIED, NO_COIN, NO_WALL = BLUE, BLACK, ORANGE, GREEN
 LINE = "#999999"
 ABREAST = 3  # panels
 
@@ -168,6 +165,4 @@ def _picture(
 def write(page: Path, found: Found) -> None:
     """Draw the rewards, and put the tables between the marks of the page."""
     draw_rewards(found, page.with_name(f"{page.stem}-rewards.png"))
-    before, _, rest = page.read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
-    page.write_text(before + "\n".join([BEGIN, "", *tables(found), END]) + after)
+    fill(page, "coin", tables(found))

@@ -20,12 +20,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.marks import BLACK, BLUE, GREEN, ORANGE, VERMILION, fill
 from learner.study.loading import load_any_study
 
 PAGE = Path("docs/results/generalisation.md")
 KEPT = Path("docs/results/data/generalisation")
-BEGIN = "<!-- tables: python -m experiments.generalisation -->"
-END = "<!-- end of tables -->"
 COLUMNS = {
     "clock": "clock",
     "honest": "honest",
@@ -44,10 +43,9 @@ COLUMNS = {
     "fit_accuracy_heldout": "fit held out",
 }
 RULES = ("paper_atari", "paper_mujoco", "time_aligned", "true_labels")
-# Readable by people who do not tell colours apart (Okabe and Ito 2008).
-CLOCK, OWN, TRUE, LINE = "#000000", "#D55E00", "#0072B2", "#999999"
+CLOCK, OWN, TRUE, LINE = BLACK, VERMILION, BLUE, "#999999"
 
-COLOURS = ("#D55E00", "#E69F00", "#0072B2", "#009E73")  # of the rules
+COLOURS = (VERMILION, ORANGE, BLUE, GREEN)  # of the rules
 EVENTS = (1.0, -4.0)  # true rewards in FruitBot that are frequent enough to average over
 ABREAST = 3  # panels
 
@@ -302,10 +300,7 @@ def write_page(studies: Sequence[Values]) -> None:
     draw_accuracy(studies, PAGE.with_name("generalisation-accuracy.png"))
     draw_correlation(studies, PAGE.with_name("generalisation-returns.png"))
     draw_events(studies, PAGE.with_name("generalisation-events.png"))
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
-    made = "\n".join([BEGIN, "", *tables(studies), END])
-    PAGE.write_text(before + made + after)
+    fill(PAGE, "generalisation", tables(studies))
 
 
 def main() -> None:

@@ -16,9 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.generalisation import command
-
-BEGIN = "<!-- tables: python -m experiments.regression -->"
-END = "<!-- end of tables -->"
+from experiments.marks import fill
 
 Values = dict[str, Any]
 
@@ -70,9 +68,7 @@ def shown(value: Any) -> str:
 def write_page(page: Path, folder: Path) -> None:
     """Put a study's tables into a page, and its pictures beside it."""
     results = json.loads((folder / "results.json").read_text())
-    before, _, rest = page.read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
-    page.write_text(before + "\n".join([BEGIN, "", *tables(results), END]) + after)
+    fill(page, "regression", tables(results))
     for picture in sorted((folder / "figures").glob("*-0-plain-*.png")):
         shutil.copy(picture, page.with_name(f"{folder.name}-{picture.name}"))
 

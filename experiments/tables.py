@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.grid import Cell, Grid, cells, read_grid
+from experiments.marks import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
 from learner.evaluation.estimates import Estimate
 from learner.evaluation.procgen_scores import RANGES, normalised_score, official_score
 from learner.evaluation.returns import mean_over_runs, ratio_over_runs
@@ -27,8 +28,7 @@ POINTS = 60
 UNTRAINED = "evaluation/return_test"
 """Its first value, in a run that learns its reward, is that of an agent which has not learned."""
 
-# Readable by people who do not tell colours apart (Okabe and Ito 2008).
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from learner.checkpoints import Checkpoint
 from learner.choices import FOLDER
 from learner.config import parse_config
 from learner.control import Control
-from learner.demonstrations import load
+from learner.demonstrations import Demonstrations, load
 from learner.devices import Compute, require
 from learner.envs.registry import make
 from learner.evaluation.filming import film
@@ -43,7 +43,7 @@ from learner.rewards.fitting import fit
 from learner.rewards.packing import pack
 from learner.rewards.probe import choose_compute as choose_reward_compute
 from learner.seeds import generator, integer
-from learner.teachers import NOT_FINITE, TeacherError
+from learner.teachers import refuse_unpaid
 from learner.vigil import Vigil
 
 ANSWER_POLL_SECONDS = 0.5
@@ -138,14 +138,18 @@ class TrainingLoop:
         self.environments.reset()
         if checkpoint:
             self._resume(checkpoint)
-        # Of use before the first rollout and in the first pairs, so not held for longer.
-        self.demonstrations = None if self.version else load(config, self.environments)
-        self._begun_with = self.demonstrations.digest if self.demonstrations else ""
-        if checkpoint:
-            self._begun_with = checkpoint.demonstrations
-            if self.demonstrations:
-                self.demonstrations.refuse_changed(self._begun_with)
+        self.demonstrations, self._begun_with = self._shown_first(checkpoint)
         self.events = EventFile(records.folder / "tensorboard", self.steps)
+
+    def _shown_first(self, checkpoint: Checkpoint | None) -> tuple[Demonstrations | None, str]:
+        """Demonstrations while they are of use, and the digest of those the run was begun with."""
+        # That is before the first rollout and in the first pairs, so they are held no longer.
+        shown = None if self.version else load(self.config, self.environments)
+        if checkpoint is None:
+            return shown, shown.digest if shown else ""
+        if shown:
+            shown.refuse_changed(checkpoint.demonstrations)
+        return shown, checkpoint.demonstrations
 
     def run(self) -> Outcome:
         """Iterate until the step budget is used up, then score the agent.
@@ -330,11 +334,9 @@ class TrainingLoop:
         )
         if not self.iteration:
             questions += self._rank()
-        for side in (side for question in questions for side in (question.a, question.b)):
-            if not np.isfinite(side.segment.trajectory.rewards).all():
-                raise TeacherError(
-                    NOT_FINITE
-                )  # people need none, but their answers are judged by it
+        for question in questions:
+            for side in (question.a, question.b):
+                refuse_unpaid(side.segment.trajectory.rewards)
         for question in questions[:1]:
             # A sample: what is stored must replay bit for bit.
             verify(question.a.segment.trajectory)

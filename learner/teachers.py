@@ -42,6 +42,21 @@ class TeacherError(LearnerError):
     resumable = True
 
 
+def refuse_unpaid(rewards: NDArray[np.floating[Any]]) -> None:
+    """Refuse to ask about true rewards that are not numbers, whoever is asked.
+
+    The true return is kept beside every trajectory, and answers are judged by it.
+
+    Args:
+        rewards: (T,) of a trajectory, environment units.
+
+    Raises:
+        TeacherError: one of them is NaN or infinite.
+    """
+    if not np.isfinite(rewards).all():
+        raise TeacherError(NOT_FINITE)
+
+
 class SyntheticTeacher:
     """Answers a query from the true rewards of its two segments.
 

@@ -38,7 +38,7 @@ def pair_accuracy(
     if not len(pairs):
         return {}
     true = sums_over(rollout.true_rewards, windows)
-    # What cannot be compared is left out: no true reward may stop a run that is taught by people.
+    # Where a reward is no number nothing can be compared; whoever asks about it refuses it.
     pairs = pairs[np.isfinite(true[pairs]).all(axis=1)]
     predicted, sure = (
         sums[:, pairs[:, 0]] - sums[:, pairs[:, 1]]

@@ -46,7 +46,8 @@ def enter_answers(s: Session, run_id: int) -> None:
 def lock_order(s: Session, run_id: int) -> None:
     """Let the ids of a run's preferences become visible in their order, as `lock_answers` does.
 
-    Others wait from here until the commit: no other lock may follow, and little work.
+    Others wait from here until the commit, so little work may follow, and no lock but of rows that
+    are the answering person's own.
     """
     if s.get_bind().dialect.name == "postgresql":
         s.execute(_LOCK_ORDER, {"run_id": run_id})

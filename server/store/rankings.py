@@ -130,26 +130,39 @@ def rank_clips(
         submission_key=submission_key,
         now=now,
     )
-    for (place, better), (other, worse) in pairs:
-        query = add_query(
-            s,
-            run_id=run_id,
-            segment_a_id=better,
-            segment_b_id=worse,
-            iteration=iteration,
-            selection={"strategy": "ranking", "ranking": ranking.id},
-            now=now,
-        )
-        record_answer(
-            s,
-            run_id=run_id,
-            query_id=query.id,
-            teacher_id=teacher.id,
-            answer=Answer.TIE if place == other else Answer.A,
-            submission_key=f"{_prefix(ranking)}{better}-{worse}",
-            now=now,
-        )
+    for pair in pairs:
+        _prefer(s, ranking, pair, iteration=iteration, now=now)
     return Ranked(ranking, wanted), False
+
+
+def _prefer(
+    s: Session,
+    ranking: Ranking,
+    pair: tuple[tuple[int, int], tuple[int, int]],
+    *,
+    iteration: int,
+    now: datetime,
+) -> None:
+    """Store what a ranking says of two clips: place and segment id of each, the better first."""
+    (place, better), (other, worse) = pair
+    query = add_query(
+        s,
+        run_id=ranking.run_id,
+        segment_a_id=better,
+        segment_b_id=worse,
+        iteration=iteration,
+        selection={"strategy": "ranking", "ranking": ranking.id},
+        now=now,
+    )
+    record_answer(
+        s,
+        run_id=ranking.run_id,
+        query_id=query.id,
+        teacher_id=ranking.teacher_id,
+        answer=Answer.TIE if place == other else Answer.A,
+        submission_key=f"{_prefix(ranking)}{better}-{worse}",
+        now=now,
+    )
 
 
 def withdraw_ranking(

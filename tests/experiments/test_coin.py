@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.coin import added, removed, verdict
-from experiments.coin_page import BEGIN, END, draw_frames, write
+from experiments.coin_page import draw_frames, write
 from experiments.levels import (
     COIN,
     FREE,
@@ -25,6 +25,7 @@ from experiments.levels import (
     without_coin,
     without_wall,
 )
+from experiments.marks import END, begin
 from experiments.scenes import Scene, effects, elsewhere_scene, end_scene, regions
 from learner.config import EnvironmentConfig
 from learner.envs.registry import make
@@ -218,7 +219,7 @@ def test_the_page_keeps_what_people_wrote(ends, elsewhere, rng, tmp_path):
         }
     }
     page = tmp_path / "coin.md"
-    page.write_text(f"# Coin\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
+    page.write_text(f"# Coin\n\n{begin('coin')}\nold\n{END}\n\nAfter.\n")
 
     write(page, found)
     draw_frames(ends[0], elsewhere[0], {next(iter(found)): np.eye(64)}, tmp_path / "coin-f.png")

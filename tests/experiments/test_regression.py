@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.regression import BEGIN, END, shown, write_page
+from experiments.marks import END, begin
+from experiments.regression import shown, write_page
 from learner.study.loading import load_any_study
 
 
@@ -41,7 +42,7 @@ def test_tables_go_between_the_marks_and_what_people_wrote_stays(tmp_path):
     }
     (folder / "results.json").write_text(json.dumps(results))
     page = tmp_path / "mazes.md"
-    page.write_text(f"# Mazes\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
+    page.write_text(f"# Mazes\n\n{begin('regression')}\nold\n{END}\n\nAfter.\n")
 
     write_page(page, folder)
     write_page(page, folder)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,21 +74,29 @@ def test_a_fit_reads_on_from_the_last_row_it_saw(scene: Scene) -> None:
     assert effective == [rows[1].id]
 
 
+@contextmanager
+def being_stored(
+    scene: Scene, given: assignments.Assignment, key: str = "slow"
+) -> Iterator[Preference]:
+    """An answer whose transaction ends with the block."""
+    with scene.write() as s:
+        yield assignments.submit(
+            s,
+            assignment_id=given.id,
+            person_id=given.person_id,
+            side="left",
+            seconds=1.0,
+            submission_key=key,
+            now=scene.now,
+        )
+
+
 def test_ids_become_visible_in_their_order(scene: Scene) -> None:
     """A reader that goes on after the last id it saw must not miss a slower transaction's row."""
     scene.ask(2)
     slow, quick = scene.next(scene.person("ada"), count=1) + scene.next(scene.person("bob"))
     submitted = threading.Thread(target=scene.submit, args=(quick,))
-    with scene.write() as s:
-        row = assignments.submit(
-            s,
-            assignment_id=slow.id,
-            person_id=slow.person_id,
-            side="left",
-            seconds=1.0,
-            submission_key="slow",
-            now=scene.now,
-        )
+    with being_stored(scene, slow) as row:
         submitted.start()
         submitted.join(timeout=0.3)
         assert submitted.is_alive()  # it waits for this transaction
@@ -111,16 +121,7 @@ def test_one_key_for_two_pairs_at_the_same_moment_is_refused_once(scene: Scene) 
             refused.append(error)
 
     submitted = threading.Thread(target=submit_other)
-    with scene.write() as s:
-        assignments.submit(
-            s,
-            assignment_id=one.id,
-            person_id=one.person_id,
-            side="left",
-            seconds=1.0,
-            submission_key="same",
-            now=scene.now,
-        )
+    with being_stored(scene, one, key="same"):
         submitted.start()
         submitted.join(timeout=0.3)
     submitted.join()
@@ -134,16 +135,7 @@ def test_taking_back_waits_for_an_answer_that_is_being_stored(scene: Scene) -> N
     (first,), (second,) = scene.next(ada, count=1), scene.next(bob, count=1)
     scene.submit(first)
     undone = threading.Thread(target=scene.undo, args=(ada, "u"))
-    with scene.write() as s:
-        assignments.submit(
-            s,
-            assignment_id=second.id,
-            person_id=bob,
-            side="left",
-            seconds=1.0,
-            submission_key="slow",
-            now=scene.now,
-        )
+    with being_stored(scene, second):
         undone.start()
         undone.join(timeout=0.3)
         assert undone.is_alive()
