@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from learner.crowd import trust
 from learner.iteration import Trust
 from learner.preferences import (
+    ExclusionRow,
     LabelledPairs,
     PreferenceRow,
     SegmentStore,
@@ -60,9 +61,11 @@ class Answers:
         return self.rows[-1].id if self.rows else 0
 
     def read(self, until: int | None = None, exclusions_until: int | None = None) -> bool:
-        """Take answers stored since the last look; whether there is anything new to a fit.
+        """Take answers stored since the last look; whether a fit would now see other labels.
 
-        Undone answers are news, and so is that somebody's answers no longer count, or do again.
+        Undone and corrected answers change them, and so does that somebody's answers no longer
+        count, or do again. Answers that are no labels (gold, repeats, practice, trials, pairs that
+        cannot be compared) do not.
 
         Args:
             until: the last row to take; None = all there are.
@@ -73,23 +76,31 @@ class Answers:
             for row in self._records.preferences_after(self.last)
             if until is None or row.id <= until
         ]
-        self._unanswered -= {key for row in rows for key in (row.first, row.second)}
-        self.rows += rows
-        return self._read_exclusions(exclusions_until) or bool(rows)
-
-    def _read_exclusions(self, until: int | None) -> bool:
-        found = [
+        decisions = [
             row
             for row in self._records.exclusions_after(self.last_exclusion)
-            if until is None or row.id <= until
+            if exclusions_until is None or row.id <= exclusions_until
         ]
-        for row in found:
+        if not rows and not decisions:
+            return False
+        before = self._counting()
+        self._unanswered -= {key for row in rows for key in (row.first, row.second)}
+        self.rows += rows
+        self._follow(decisions)
+        return self._counting() != before
+
+    def _follow(self, decisions: list[ExclusionRow]) -> None:
+        for row in decisions:
             if row.excluded:
                 self.excluded.add(row.teacher)
             else:
                 self.excluded.discard(row.teacher)
             self.last_exclusion = row.id
-        return bool(found)
+
+    def _counting(self) -> list[tuple[PreferenceRow, float]]:
+        """The rows that a fit sees, with P(first is better)."""
+        rows = [row for row in self.rows if row.teacher not in self.excluded]
+        return counting(rows, newest=self._newest)
 
     def remember(self, key: int, segment: Segment, seen: NDArray[Any]) -> None:
         """Keep a segment that is at hand, so that it need not be replayed when it is answered.
@@ -112,15 +123,14 @@ class Answers:
         They are numbered within the run: fits draw by these numbers, and row ids depend on what
         else is in the database.
         """
-        rows = [row for row in self.rows if row.teacher not in self.excluded]
-        counted = counting(rows, newest=self._newest)
-        wanted = {key for row, _ in counted for key in (row.first, row.second)}
+        rows = [row for row, _ in self._counting()]
+        wanted = {key for row in rows for key in (row.first, row.second)}
         self._segments.keep(wanted | self._unanswered)
         for key in sorted(wanted):
             if key not in self._segments:
                 segment = self._records.segment(key)
                 self._hold(key, segment, replay(segment.trajectory).observations[segment.window])
-        labels = labelled_pairs(rows, self._segments, newest=self._newest)
+        labels = labelled_pairs(rows, self._segments)
         places = np.searchsorted([row.id for row in self.rows], labels.ids)
         return replace(labels, ids=places)
 

@@ -30,7 +30,8 @@ class PreferenceRow:
         answer: "a", "b", "tie", "incomparable" or "withdrawn".
         strength: how much better, in (0, 1]; None counts as 1.
         replaces: id of the row that this one corrects or withdraws.
-        purpose: "ordinary"; or "gold", "repeat" or "practice", which tell about the teacher.
+        purpose: "ordinary"; or "gold", "repeat" or "practice", which tell about the teacher, or
+            "trial", which tells about two agents.
         uniform: whether its pair was drawn uniformly, not chosen for what a model said of it.
     """
 
@@ -360,8 +361,8 @@ def effective(rows: Iterable[PreferenceRow]) -> list[PreferenceRow]:
 def target(row: PreferenceRow) -> float | None:
     """P(first is better) that a row states; None where it states nothing ("incomparable").
 
-    An answer that was asked for to check its teacher states nothing either. A strength below 1
-    moves a decided answer towards the tie (0.5), linearly.
+    An answer that was asked for to judge its teacher, or two agents, states nothing either. A
+    strength below 1 moves a decided answer towards the tie (0.5), linearly.
     """
     if row.purpose != "ordinary":
         return None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ import pytest
 from learner.answers import Answers
 from learner.control import Control
 from learner.loop import TrainingLoop
+from learner.preferences import PreferenceRow
 from learner.records import RunRecords, Workplace
 from server.labellers import Exclusion
+from server.models import Answer, Preference, Purpose
 
 LENGTH = 10
 
@@ -70,6 +73,44 @@ def test_pairs_without_an_answer_stay_at_hand(records: RunRecords) -> None:
     before = answers.nbytes
     answers.labels()
     assert answers.nbytes > before  # the label's two segments came, the waiting one stayed
+
+
+def add(records: RunRecords, row: PreferenceRow, **values: Any) -> int:
+    """Store one more row like another; its id."""
+    like = {"query_id": row.query, "teacher_id": row.teacher, "answer": Answer(row.answer)}
+    with records.workplace.database.write() as s:
+        key = {"submission_key": str(uuid4()), "created_at": datetime.now(UTC)}
+        stored = Preference(**{"run_id": records.run_id, **like, **key, **values})
+        s.add(stored)
+        s.flush()
+        return stored.id
+
+
+def test_only_what_changes_the_labels_is_news_to_a_fit(records: RunRecords) -> None:
+    answers, newest = Answers(records, LENGTH), Answers(records, LENGTH, newest=2)
+    for one in (answers, newest):
+        assert one.read()
+    ordinary = [row for row in answers.rows if row.purpose == "ordinary"]
+    row = ordinary[-1]
+
+    checks = [add(records, row, purpose=purpose) for purpose in Purpose if purpose != "ordinary"]
+    add(records, row, answer=Answer.INCOMPARABLE)
+    add(records, row, answer=Answer.WITHDRAWN, replaces_id=checks[0])
+    passing = add(records, row)
+    add(records, row, answer=Answer.WITHDRAWN, replaces_id=passing)
+    before = answers.last
+    assert not answers.read()
+    assert answers.last > before  # taken all the same
+
+    corrected = add(records, row, answer=Answer.TIE, replaces_id=row.id)
+    assert answers.read()
+    add(records, row, answer=Answer.WITHDRAWN, replaces_id=corrected)
+    assert answers.read()
+    assert newest.read()
+    add(records, ordinary[0], answer=Answer.WITHDRAWN, replaces_id=ordinary[0].id)
+    assert answers.read()
+    assert not newest.read()  # what a buffer has dropped may be undone
+    assert not answers.read()
 
 
 def decide(records: RunRecords, teacher: int, excluded: bool) -> None:
