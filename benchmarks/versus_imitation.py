@@ -40,7 +40,7 @@ BARS = {"mlp": 10.0, "cnn": 15.0}
 BAR_BYTES = 2.0**30
 _REQUIREMENTS = ("imitation==1.0.1", "setuptools<81")
 # Comparisons of imitation and of ours, so that each takes seconds, and epochs of both.
-_SIZES = {"mlp": (1000, 1000, 10), "cnn": (32, 256, 2)}
+_SIZES = {"mlp": (500, 1000, 30), "cnn": (32, 256, 2)}
 _QUICK = {"mlp": (500, 500, 4), "cnn": (8, 64, 1)}
 
 

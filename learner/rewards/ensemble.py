@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from learner.config import RewardConfig
 from learner.errors import Diverged, LearnerError
 from learner.rewards.holdout import HoldOut
-from learner.rewards.networks import Inputs, RewardNetwork
+from learner.rewards.networks import Inputs, RewardNetwork, full_precision
 
 Precision = Literal["float32", "bfloat16"]
 Floats = NDArray[np.float32]
@@ -236,10 +236,11 @@ class RewardEnsemble:
         scaled: tuple[Tensor, Tensor] = self.inputs(self._tensor(observations), moves)
         return scaled
 
-    def autocast(self) -> torch.autocast:
+    def autocast(self) -> AbstractContextManager[Any]:
         """bfloat16 where this ensemble was told so."""
-        enabled = self.precision == "bfloat16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+        if self.precision == "bfloat16":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return full_precision(self.device.type)
 
     # -- state --------------------------------------------------------------------------------
 

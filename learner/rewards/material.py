@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,16 +22,23 @@ class Sights:
     Attributes:
         seen: (frames, ...) scaled observations on the device.
         done: (frames, ...) actions; 0 wide where none are read.
-        places: (n, L) index of each step's frame; padded steps are their segment's last.
+        places: (n, L) index of each step's frame; padded steps are their segment's last. None = a
+            frame for every step, segment by segment.
         valid: (n, L) bool; padded steps are False and worth 0.
         times: (frames,) steps since each frame's episode began; None = unknown.
     """
 
     seen: Tensor
     done: Tensor
-    places: NDArray[np.int64]
+    places: NDArray[np.int64] | None
     valid: NDArray[np.bool_]
     times: NDArray[np.int64] | None
+
+    def by_step(self, values: Tensor) -> Tensor:
+        """(n, L) values of the segments' steps, from those of (frames,)."""
+        if self.places is None:
+            return values.view(self.valid.shape)
+        return values.take(torch.from_numpy(self.places).to(values.device))
 
 
 class Material:
@@ -68,14 +76,13 @@ class Material:
         if self._all is None:
             return self._look([self._keys[one] for one in chosen], apart=apart)
         every = self._all
-        wanted = every.places[chosen]
-        frames, places = wanted.reshape(-1), np.arange(wanted.size)
-        if len(every.seen) < every.places.size:  # some segments overlap
-            frames, places = np.unique(wanted, return_inverse=True)
+        if every.places is None:
+            return _rows(every, chosen)
+        frames, places = np.unique(every.places[chosen], return_inverse=True)
         return Sights(
             seen=every.seen[frames],
             done=every.done[frames],
-            places=places.reshape(wanted.shape),
+            places=places.reshape(len(chosen), -1),
             valid=every.valid[chosen],
             times=None if every.times is None else every.times[frames],
         )
@@ -85,4 +92,16 @@ class Material:
         if apart:
             frames = frames.apart()
         seen, done = self._ensemble.prepare(frames.observations, frames.actions)
-        return Sights(seen, done, frames.places, frames.valid, frames.times)
+        shared = not np.array_equal(frames.places.reshape(-1), np.arange(len(seen)))
+        return Sights(seen, done, frames.places if shared else None, frames.valid, frames.times)
+
+
+def _rows(every: Sights, chosen: NDArray[np.integer[Any]]) -> Sights:
+    """Some segments that share no frames: whole rows, which are read faster than single frames."""
+    shape, rows = every.valid.shape, torch.from_numpy(chosen).to(every.seen.device)
+
+    def taken(values: Tensor) -> Tensor:
+        return values.view(*shape, *values.shape[1:]).index_select(0, rows).flatten(0, 1)
+
+    times = None if every.times is None else every.times.reshape(shape)[chosen].reshape(-1)
+    return Sights(taken(every.seen), taken(every.done), None, every.valid[chosen], times)

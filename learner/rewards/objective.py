@@ -107,8 +107,7 @@ def _differences(
             seen = job.noise(augment(seen, len(sides), config.augmentations, job.rng))
         rewards, hidden = network.with_hidden(seen, shown.done)
     mask = torch.from_numpy(valid).to(rewards.device)
-    places = torch.from_numpy(shown.places).to(rewards.device)
-    paid = rewards.take(places) * mask  # (2 x pairs, L); missing steps are worth 0
+    paid = shown.by_step(rewards) * mask  # (2 x pairs, L); missing steps are worth 0
     count = mask.sum().clamp(min=1)
     penalty = config.output_penalty * paid.square().sum() / count
     if config.output_l1:
