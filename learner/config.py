@@ -392,11 +392,6 @@ class RunConfig(_Section):
                 f"queries.uniform_share is 0 and queries.strategy is {self.queries.strategy}, so "
                 "the reward model would be judged on pairs chosen by itself; set it, e.g. to 0.1"
             )
-        if (self.queries.initial_steps or 0) >= self.total_steps:
-            raise ValueError(
-                "queries.initial_steps is as large as total_steps, so nothing would be learned; "
-                "lower it"
-            )
         if self.agent.batch_size > self.agent.n_steps * self.environment.num_envs:
             raise ValueError(
                 "agent.batch_size is larger than one rollout (agent.n_steps x "

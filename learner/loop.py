@@ -36,7 +36,12 @@ from learner.machine import Machine
 from learner.queries.audit import pair_accuracy
 from learner.queries.schedules import untrained_steps
 from learner.records import RunRecords
-from learner.refusals import refuse_long_segments, refuse_ties, refuse_untrained
+from learner.refusals import (
+    refuse_long_segments,
+    refuse_short_run,
+    refuse_ties,
+    refuse_untrained,
+)
 from learner.replay import verify
 from learner.rewards.ensemble import RewardEnsemble
 from learner.rewards.fitting import fit
@@ -100,6 +105,7 @@ class TrainingLoop:
         """
         self._first_config = parse_config(records.config, source=f"run {records.name}")
         self.config = config = self._first_config
+        refuse_short_run(config)
         self.records, self.control, self.report = records, control, report
         self.environments = make(
             config.environment,
@@ -171,7 +177,7 @@ class TrainingLoop:
         while self._rollout_steps():
             self._await_answers()
             metrics = self.iterate()
-        if self._learns and not self.version and self.iteration > 1:
+        if self._learns and not self.version:
             queue = self.records.queue()
             refuse_untrained(self.config, queue.total_labels, queue.decided_labels)
         seconds = self.control.clock() - started

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from learner.config import RunConfig
 from learner.envs.protocol import Environments
 from learner.errors import LearnerError
+from learner.queries.schedules import untrained_steps
 
 
 class LongSegments(LearnerError):
@@ -12,7 +15,28 @@ class LongSegments(LearnerError):
 
 
 class NothingLearned(LearnerError):
-    """A whole run without a label that the reward model could learn from."""
+    """A run whose agent never trains, for want of steps or of labels to learn a reward from."""
+
+
+def refuse_short_run(config: RunConfig) -> None:
+    """Refuse a learned reward where the untrained policy takes all the steps there are.
+
+    Its steps are whole rollouts, and what is left must be a step in each environment at least.
+
+    Raises:
+        NothingLearned: nothing would be trained.
+    """
+    untrained, total, rollout = untrained_steps(config), config.total_steps, config.rollout_steps
+    if config.agent.reward != "learned" or untrained + config.environment.num_envs <= total:
+        return
+    first = f"the first {untrained} steps are the untrained agent's, in whole rollouts of {rollout}"
+    ways = "lower agent.n_steps or environment.num_envs"
+    if untrained > rollout:
+        ways = "lower queries.initial_steps"
+    raise NothingLearned(
+        f"total_steps is {total}, but {first}, so it would never be trained; raise total_steps, "
+        f"or {ways}"
+    )
 
 
 def refuse_long_segments(config: RunConfig, environments: Environments) -> None:
@@ -65,7 +89,7 @@ def _decide(config: RunConfig) -> str:
     return f"{', '.join(ways)} in a new run"
 
 
-def refuse_untrained(config: RunConfig, answers: int, decided: int) -> None:
+def refuse_untrained(config: RunConfig, answers: int, decided: int) -> NoReturn:
     """Say why a run that has used up its steps never had a reward model.
 
     Args:
@@ -74,7 +98,7 @@ def refuse_untrained(config: RunConfig, answers: int, decided: int) -> None:
         decided: of these, preferences for one of the two clips.
 
     Raises:
-        NothingLearned: it could not have one.
+        NothingLearned: always; the agent was never trained.
     """
     wanted = min(config.queries.min_preferences, config.queries.budget)
     if not answers:
@@ -90,5 +114,8 @@ def refuse_untrained(config: RunConfig, answers: int, decided: int) -> None:
     elif not decided:
         why = f"none of the {answers} answers prefers a clip; {_decide(config)}"
     else:
-        return
+        why = (
+            f"the {answers} answers came after the last rollout had begun, or do not count; raise "
+            "total_steps"
+        )
     raise NothingLearned(f"the agent was never trained: {why}")

@@ -77,9 +77,9 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(
 @pytest.mark.slow
 def test_overrides_change_the_config_and_make_another_run(command, tiny) -> None:
     for name in ("tiny", "tiny-2"):
-        changes = ["total_steps=320", "queries.budget=8", "queries.initial=8", f"seed={len(name)}"]
+        changes = ["total_steps=640", "queries.budget=8", "queries.initial=8", f"seed={len(name)}"]
         done = command.run("run", tiny, *changes)
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip().endswith(f"runs/{name}/result.json")
     result = json.loads(Path(done.stdout.strip().splitlines()[-1]).read_text())
-    assert (result["steps"], result["labels"], result["config"]["seed"]) == (320, 8, 6)
+    assert (result["steps"], result["labels"], result["config"]["seed"]) == (640, 8, 6)

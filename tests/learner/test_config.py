@@ -28,11 +28,6 @@ def test_a_reward_model_is_not_judged_on_pairs_of_its_own_choice_alone(config: P
     load_config(config, ["queries.strategy=uniform", "queries.uniform_share=0"])
 
 
-def test_initial_pairs_leave_steps_to_learn(config: Path) -> None:
-    with pytest.raises(ConfigError, match=r"initial_steps is as large as total_steps"):
-        load_config(config, ["total_steps=100000", "queries.initial_steps=100000"])
-
-
 def test_false_is_no_reward(config: Path) -> None:
     with pytest.raises(ConfigError, match=r"agent\.reward"):
         load_config(config, ["agent.reward=false"])

@@ -21,7 +21,7 @@ from learner.envs.protocol import UnavailableEnvironment
 from learner.errors import LearnerError
 from learner.loop import TrainingLoop
 from learner.records import RunRecords, Workplace
-from learner.refusals import LongSegments
+from learner.refusals import LongSegments, NothingLearned, refuse_short_run, refuse_untrained
 from learner.rewards.networks import UnsuitableSpace
 from learner.worker import train
 from server.models import Checkpoint as CheckpointRow
@@ -194,6 +194,41 @@ def test_segments_longer_than_a_game_between_hidden_ends_are_fine(
     hidden = {"id": "LimitedStrip-v0", "episode_end": "hide"}
     config = strip(environment=hidden, segments={"length": 9})
     TrainingLoop(start(workplace, config), Control()).environments.close()
+
+
+# -- runs without a step to train in ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"total_steps": 120}, "first 120 steps .* rollouts of 120, .*; raise total_steps, or "),
+        ({"total_steps": 123}, "lower agent.n_steps or environment.num_envs"),  # of 4 at once
+        (
+            {"total_steps": 240, "queries": {"budget": 16, "initial": 6, "initial_steps": 121}},
+            "total_steps is 240, but the first 240 steps .*lower queries.initial_steps",
+        ),
+    ],
+)
+def test_a_run_that_would_never_train_is_refused_before_it_begins(
+    workplace: Workplace, strip: Build, changes: dict[str, Any], message: str
+) -> None:
+    config = strip(**changes)
+    records = start(workplace, config)
+    with pytest.raises(NothingLearned, match=message) as raised:
+        train(records)
+    assert "\n" not in str(raised.value)
+    with workplace.database.read() as session:
+        assert session.get_one(Run, records.run_id).steps == 0
+    refuse_short_run(parse_config({**config, "agent": {**config["agent"], "reward": "true"}}))
+    refuse_short_run(parse_config({**config, "total_steps": config["total_steps"] + 4}))
+
+
+def test_answers_that_come_too_late_are_said_to(workplace: Workplace, strip: Build) -> None:
+    """A version is all that is missing: enough was answered, and some of it decided."""
+    config = parse_config(strip())
+    with pytest.raises(NothingLearned, match="never trained: the 16 answers came after the last"):
+        refuse_untrained(config, 16, 5)
 
 
 # -- answers that teach nothing ---------------------------------------------------------------

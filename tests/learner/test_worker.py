@@ -105,7 +105,7 @@ def test_a_result_that_cannot_be_written_is_not_lost(workplace: Workplace, tiny:
 def test_the_last_agent_has_its_video_however_soon_the_run_ends(
     workplace: Workplace, tiny: Build
 ) -> None:
-    records = workplace.lease("test", name=workplace.create_run(tiny(total_steps=320)))
+    records = workplace.lease("test", name=workplace.create_run(tiny(total_steps=640)))
     assert records is not None
     assert train(records) is not None
     with workplace.database.read() as s:
