@@ -329,12 +329,14 @@ class TrainingLoop:
     def _ask(self, rollout: Rollout, raw: NDArray[np.float32] | None) -> list[Question]:
         if not self._learns:
             return []
-        queue = self.records.queue()
-        count = self.asking.due(
-            self.steps,
-            open_pairs=queue.pending + queue.open - queue.begun,
-            labels=queue.total_labels + queue.owed,
-        )
+        count = 0
+        if self._rollout_steps():  # no fit sees answers to what is asked after the last rollout
+            queue = self.records.queue()
+            count = self.asking.due(
+                self.steps,
+                open_pairs=queue.pending + queue.open - queue.begun,
+                labels=queue.total_labels + queue.owed,
+            )
         questions = self.asking.choose(
             rollout, raw, count, self.demonstrations, answered=self.answers.labels
         )

@@ -1,7 +1,9 @@
 """How many labels are due after so many environment steps.
 
 Every schedule reaches `queries.initial` with the untrained policy's last step, never exceeds
-`queries.budget` and reaches it exactly at `total_steps`.
+`queries.budget` and reaches it where the last rollout begins: the fit after that rollout is the
+last, so what is asked later would teach nothing. Where all rollouts but the last are the untrained
+policy's, that is at once.
 """
 
 from __future__ import annotations
@@ -32,6 +34,13 @@ def untrained_steps(config: RunConfig) -> int:
     return rollout * max(1, min(rollouts, config.total_steps // (4 * rollout)))
 
 
+def last_asking_steps(config: RunConfig) -> int:
+    """Environment steps after which pairs are asked for the last time: the last rollout's start."""
+    num_envs, rollout = config.environment.num_envs, config.rollout_steps
+    taken = config.total_steps // num_envs * num_envs
+    return rollout * ((taken - 1) // rollout)
+
+
 def initial_share(config: RunConfig, steps: int) -> float:
     """Share of the initial pairs that should have been asked for after so many steps."""
     return min(1.0, steps / untrained_steps(config))
@@ -44,7 +53,8 @@ def labels_due(config: RunConfig, steps: int) -> int:
     follow. The label rate of "hyperbolic" is proportional to scale / (steps + scale) (Christiano
     2017, A.1 with 2e6; A.2 and Ibarz 2018, A.3 with 5e6); "staged" lowers that rate in steps, once
     every `scale` steps (Christiano 2017, A.2); "constant" keeps it; "exponential" is rl-teacher's
-    1 - 0.01^(steps / total), stretched by 1 / 0.99 so that the budget is used up.
+    1 - 0.01^(steps / total), stretched by 1 / 0.99 so that the budget is used up. The total is that
+    of `last_asking_steps`.
 
     Args:
         config: of the run.
@@ -54,7 +64,7 @@ def labels_due(config: RunConfig, steps: int) -> int:
         A cumulative count up to `queries.budget`.
     """
     assert steps >= 0, steps
-    queries, begun, total = config.queries, untrained_steps(config), config.total_steps
+    queries, begun, total = config.queries, untrained_steps(config), last_asking_steps(config)
     if steps >= total:
         return queries.budget
     if steps < begun:

@@ -177,6 +177,19 @@ def test_no_more_labels_than_the_budget(workplace: Workplace, tiny: Build) -> No
     assert outcome.labels == 16
 
 
+def test_every_label_is_asked_in_time_to_be_learned_from(workplace: Workplace, tiny: Build) -> None:
+    """Four rollouts: what is asked after the third is in the last fit, and nothing is later."""
+    values = VECTORS | {"total_steps": 4 * 8 * 40}
+    outcome = finish(start(workplace, tiny(**values, evaluation={"every": 1})))
+    with workplace.database.read() as session:
+        asked = set(session.scalars(select(Query.iteration).where(Query.trial_id.is_(None))))
+        newest = session.scalars(select(RewardModel).order_by(RewardModel.version.desc())).first()
+    assert newest is not None
+    assert asked == {1, 2, 3}
+    assert newest.iteration == 4
+    assert outcome.labels == newest.preferences == 16
+
+
 def test_an_agent_never_trains_on_the_levels_it_is_scored_on(
     workplace: Workplace, tiny: Build
 ) -> None:

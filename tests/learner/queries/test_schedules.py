@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learner.config import RunConfig, parse_config
-from learner.queries.schedules import labels_due, untrained_steps
+from learner.queries.schedules import labels_due, last_asking_steps, untrained_steps
 
 KINDS = ["hyperbolic", "staged", "constant", "exponential"]
 
@@ -58,12 +58,14 @@ configs = st.builds(
 def test_due_labels_only_grow_and_stay_within_the_budget(
     config: RunConfig, data: st.DataObject
 ) -> None:
-    total, begun = config.total_steps, untrained_steps(config)
+    total, begun, last = config.total_steps, untrained_steps(config), last_asking_steps(config)
     steps = data.draw(st.lists(st.integers(0, total), min_size=1, max_size=20).map(sorted))
     due = [labels_due(config, step) for step in steps]
     assert due == sorted(due)
     assert due[-1] <= config.queries.budget
-    assert labels_due(config, begun) == config.queries.initial
+    if begun < last:
+        assert labels_due(config, begun) == config.queries.initial
+    assert labels_due(config, last) == config.queries.budget
     assert labels_due(config, total) == config.queries.budget
     assert labels_due(config, total + 1) == config.queries.budget
 
@@ -76,9 +78,31 @@ def test_a_step_later_is_never_a_label_less(config: RunConfig, data: st.DataObje
 
 
 def test_constant_is_a_straight_line() -> None:
-    config = run("constant", budget=1099, total=1000)
+    config = run("constant", budget=1099, total=1001)
     due = [labels_due(config, s) for s in (1, 2, 291, 501, 999)]
     assert due == [100, 101, 390, 600, 1098]
+
+
+@pytest.mark.parametrize(
+    ("total", "last"),
+    [(400, 300), (401, 300), (350, 300), (402, 400), (410, 400), (500, 400)],
+)
+def test_the_budget_is_reached_where_the_last_rollout_begins(total: int, last: int) -> None:
+    """Rollouts of 100 steps, two at once: a last odd step is never taken."""
+    config = parse_config(
+        {
+            "total_steps": total,
+            "environment": {"num_envs": 2},
+            "agent": {"n_steps": 50, "batch_size": 10},
+            "segments": {"length": 10},
+            "queries": {"budget": 31, "initial": 1, "schedule": {"kind": "constant"}},
+        }
+    )
+    assert last_asking_steps(config) == last
+    per_rollout = 30 / (last / 100 - 1)
+    due = [labels_due(config, steps) for steps in range(100, last + 1, 100)]
+    assert due == [1 + int(per_rollout * rollouts) for rollouts in range(last // 100)]
+    assert due[-1] == labels_due(config, total) == 31
 
 
 @pytest.mark.parametrize("scale", [2e6, 5e6])
