@@ -392,6 +392,12 @@ class RunConfig(_Section):
                 f"queries.uniform_share is 0 and queries.strategy is {self.queries.strategy}, so "
                 "the reward model would be judged on pairs chosen by itself; set it, e.g. to 0.1"
             )
+        if self.segments.endings and self.environment.episode_end in ("hide", "penalty"):
+            raise ValueError(
+                f"environment.episode_end={self.environment.episode_end} hides the ends that "
+                f"segments.endings={self.segments.endings} asks for, so no pair would ever be "
+                "asked; set segments.endings=0, or environment.episode_end=as_is"
+            )
         if self.agent.batch_size > self.agent.n_steps * self.environment.num_envs:
             raise ValueError(
                 "agent.batch_size is larger than one rollout (agent.n_steps x "

@@ -84,7 +84,7 @@ def _decide(config: RunConfig) -> str:
         ways.insert(0, "lower teacher.eps_equal")
     if config.segments.at_episode_end == "shift":
         ways.append("set segments.at_episode_end=pad")
-    if not config.segments.endings:
+    if not config.segments.endings and config.environment.episode_end not in ("hide", "penalty"):
         ways.append("raise segments.endings")
     return f"{', '.join(ways)} in a new run"
 

@@ -21,7 +21,14 @@ from learner.envs.protocol import UnavailableEnvironment
 from learner.errors import LearnerError
 from learner.loop import TrainingLoop
 from learner.records import RunRecords, Workplace
-from learner.refusals import LongSegments, NothingLearned, refuse_short_run, refuse_untrained
+from learner.refusals import (
+    LongSegments,
+    NothingLearned,
+    OnlyTies,
+    refuse_short_run,
+    refuse_ties,
+    refuse_untrained,
+)
 from learner.rewards.networks import UnsuitableSpace
 from learner.worker import train
 from server.models import Checkpoint as CheckpointRow
@@ -273,6 +280,16 @@ def test_answers_that_all_name_the_same_side_are_learned_from(
     asked = select(Preference.answer).where(Preference.purpose == Purpose.ORDINARY)
     with workplace.database.read() as session:
         assert {one.value for one in session.scalars(asked)} == {"a"}
+
+
+@pytest.mark.parametrize(("ends", "advised"), [("as_is", True), ("hide", False)])
+def test_endings_are_advised_only_where_they_are_seen(
+    strip: Build, ends: str, advised: bool
+) -> None:
+    config = parse_config(strip(environment={"episode_end": ends}))
+    with pytest.raises(OnlyTies) as raised:
+        refuse_ties(config, 6, 0)
+    assert ("segments.endings" in str(raised.value)) is advised
 
 
 # -- numbers that are none --------------------------------------------------------------------
