@@ -27,6 +27,10 @@ class Unwritable(LearnerError):
         )
 
 
+AGAIN = "the last good checkpoint is kept, but going on from it would come to the same"
+"""Said where weights got out of hand: a run keeps its learning rates, and repeats itself."""
+
+
 class Diverged(LearnerError):
     """A loss, reward or weight is no longer finite; the last checkpoint is still good."""
 

@@ -37,7 +37,7 @@ from learner.agents.rollouts import Decision, Rollout, advantages, allocate, fil
 from learner.config import AgentConfig, RunConfig
 from learner.devices import Compute, keep_large_blocks
 from learner.envs.protocol import Environments
-from learner.errors import Diverged, LearnerError
+from learner.errors import AGAIN, Diverged, LearnerError
 from learner.seeds import generator, integer
 
 _WINDOW = 100  # episodes in the reported means, as in SB3
@@ -202,8 +202,7 @@ class PPOAgent:
         if not np.isfinite(rewards).all():
             raise Diverged(
                 f"{np.count_nonzero(~np.isfinite(rewards))} of {rewards.size} rewards paid in "
-                f"iteration {rollout.iteration} are not finite; check the reward model, then "
-                "resume from the last checkpoint"
+                f"iteration {rollout.iteration} are not finite; {self._remedy_for_rewards()}"
             )
         before = copy.deepcopy(self.state_dict())
         try:
@@ -304,14 +303,20 @@ class PPOAgent:
         self._apply(figures[METRICS.index("train/loss")])
         return figures
 
+    def _remedy_for_rewards(self) -> str:
+        """What to do about rewards that are not finite, by where they come from."""
+        if self._config.reward == "true":
+            return "mend what the environment pays, then go on: the last good checkpoint is kept"
+        return f"{AGAIN}; start a new run with a lower reward.learning_rate"
+
     def _apply(self, loss: Tensor) -> None:
         """One optimiser step, if loss and gradient are finite."""
         optimizer = self.policy.optimizer
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._config.max_grad_norm)
         if not torch.isfinite(loss + norm):
             raise Diverged(
-                f"PPO's loss is {loss.item()} and its gradient {norm.item()}; lower "
-                "agent.learning_rate or check the rewards, then resume from the last checkpoint"
+                f"PPO's loss is {loss.item()} and its gradient {norm.item()}; "
+                f"{AGAIN}; start a new run with a lower agent.learning_rate"
             )
         optimizer.step()
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from learner.config import RewardConfig
-from learner.errors import Diverged, LearnerError
+from learner.errors import AGAIN, Diverged, LearnerError
 from learner.rewards.holdout import HoldOut
 from learner.rewards.networks import Inputs, RewardNetwork, full_precision
 
@@ -162,8 +162,8 @@ class RewardEnsemble:
         rewards: Floats = found.cpu().numpy()  # the one moment at which a GPU is waited for
         if not np.isfinite(rewards).all():
             raise Diverged(
-                "the reward model gives rewards that are not finite; lower reward.learning_rate "
-                "and go on from the last checkpoint"
+                "the reward model gives rewards that are not finite; check the observations for "
+                f"NaN; {AGAIN}; start a new run with a lower reward.learning_rate"
             )
         return rewards.reshape(-1, *lead)
 

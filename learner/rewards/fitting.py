@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from learner.config import RewardConfig
-from learner.errors import Diverged, LearnerError
+from learner.errors import AGAIN, Diverged, LearnerError
 from learner.preferences import LabelledPairs
 from learner.rewards.ensemble import RewardEnsemble
 from learner.rewards.floors import learn_floors
@@ -186,8 +186,8 @@ def _refuse_infinite(losses: list[Tensor]) -> None:
     """
     if losses and not torch.stack(losses).isfinite().all():
         raise Diverged(
-            "the reward model's loss is not finite; check the observations for NaN or lower "
-            "reward.learning_rate, then go on from the last checkpoint"
+            "the reward model's loss is not finite; check the observations for NaN; "
+            f"{AGAIN}; start a new run with a lower reward.learning_rate"
         )
     losses.clear()
 

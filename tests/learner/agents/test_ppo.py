@@ -224,14 +224,23 @@ def test_acting_repeats_for_equal_generators_and_needs_one(cartpoles):
         agent.act(observations)
 
 
+PAID = {
+    "learned": "the last good checkpoint is kept, .* new run with a lower reward.learning_rate$",
+    "true": "mend what the environment pays, then go on: the last good checkpoint is kept$",
+}
+
+
+@pytest.mark.parametrize(("reward", "advice"), PAID.items())
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_rewards_that_are_not_finite_are_refused_before_anything_changes(cartpoles, bad):
-    agent = make_agent(config_of(), cartpoles(), ONE_THREAD)
+def test_rewards_that_are_not_finite_are_refused_before_anything_changes(
+    cartpoles, bad, reward, advice
+):
+    agent = make_agent(config_of(reward=reward), cartpoles(), ONE_THREAD)
     rollout = agent.collect(0, capture=False)
     rewards = np.zeros_like(rollout.true_rewards)
     rewards[3, 2] = bad
     before = weights(agent)
-    with pytest.raises(Diverged, match="1 of 128 rewards paid in iteration 0 are not finite"):
+    with pytest.raises(Diverged, match=f"1 of 128 rewards .* iteration 0 are not finite; {advice}"):
         agent.improve(rollout, rewards)
     assert torch.equal(weights(agent), before)
 
@@ -242,7 +251,8 @@ def test_a_loss_that_is_not_finite_leaves_the_agent_as_it_was(cartpoles):
     rollout = agent.collect(1, capture=False)
     state = passed_through_a_file(agent.state_dict())
     rollout.log_probs[31, 3] = -np.inf  # met in some minibatch, mostly not the first
-    with pytest.raises(Diverged, match="PPO's loss is"):
+    advice = "is kept, .* start a new run with a lower agent.learning_rate$"
+    with pytest.raises(Diverged, match=f"PPO's loss is .*{advice}"):
         agent.improve(rollout, rollout.true_rewards)
     after = agent.state_dict()
     for key in ("policy", "optimizer"):

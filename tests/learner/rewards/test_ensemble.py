@@ -187,5 +187,6 @@ def test_a_state_of_another_network_is_refused(config: Config, ensemble: Make) -
 
 
 def test_rewards_that_are_not_finite_stop_the_run(config: Config, ensemble: Make) -> None:
-    with pytest.raises(Diverged, match="not finite"):
+    advice = "checkpoint is kept, .*start a new run with a lower reward.learning_rate$"
+    with pytest.raises(Diverged, match=f"not finite; .*{advice}"):
         ensemble(config()).rewards(np.full((2, 3), np.nan, dtype=np.float32))

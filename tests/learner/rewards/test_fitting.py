@@ -184,7 +184,8 @@ def test_a_loss_that_is_not_finite_changes_nothing(
     before = str(model.state_dict())
     labels.store[labels.keys[3]].observations[:] = np.nan
 
-    with pytest.raises(Diverged, match="not finite"):
+    advice = "checkpoint is kept, .*start a new run with a lower reward.learning_rate$"
+    with pytest.raises(Diverged, match=f"not finite; .*{advice}"):
         fit(model, labels, config(), rng(1))
 
     assert str(model.state_dict()) == before
