@@ -11,6 +11,7 @@ import torch
 from gymnasium import Space, spaces
 
 from learner.config import RewardConfig
+from learner.devices import find_device
 from learner.errors import LearnerError
 from learner.rewards.ensemble import Precision, RewardEnsemble
 
@@ -46,8 +47,25 @@ def unpack(
 
     Args:
         content: from `pack`; loading it runs no code.
-        device: where its networks are to live.
+        device: where its networks are to live: "cpu", "cuda", or "auto".
         precision: "bfloat16" for autocast.
+
+    Raises:
+        UnreadableRewardModel: not a reward model, or of another format.
+        DeviceError: CUDA was asked for and there is none.
+    """
+    place = find_device(device)
+    observations, actions, config, state = _read(content)
+    ensemble = RewardEnsemble(
+        observations, actions, config, seed=0, device=place, precision=precision
+    )
+    state["optimisers"] = ensemble.state_dict()["optimisers"]
+    ensemble.load_state_dict(state)
+    return ensemble
+
+
+def _read(content: bytes) -> tuple[Space[Any], Space[Any], RewardConfig, dict[str, Any]]:
+    """Spaces of observations and actions, config and state, as packed.
 
     Raises:
         UnreadableRewardModel: not a reward model, or of another format.
@@ -58,20 +76,14 @@ def unpack(
             raise UnreadableRewardModel(
                 f"the reward model has format {values['format']}, this version reads {FORMAT}"
             )
-        ensemble = RewardEnsemble(
+        return (
             _space(values["observations"]),
             _space(values["actions"]),
             RewardConfig.model_validate(values["config"]),
-            seed=0,
-            device=device,
-            precision=precision,
+            values["state"],
         )
-        state = values["state"]
-        state["optimisers"] = ensemble.state_dict()["optimisers"]
-        ensemble.load_state_dict(state)
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as bad:
         raise UnreadableRewardModel("not a reward model, or cut short; export it again") from bad
-    return ensemble
 
 
 def _describe(space: Space[Any]) -> dict[str, Any]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 
 from learner.config import EnvironmentConfig, RewardConfig
+from learner.devices import DeviceError
 from learner.envs.registry import make
 from learner.rewards.ensemble import ForeignRewardModel, RewardEnsemble
 from learner.rewards.packing import UnreadableRewardModel, pack, unpack
@@ -33,6 +35,12 @@ def test_damaged_content_is_refused_in_one_line(content: bytes | None) -> None:
     damaged = pack(cartpole_model())[:1000] if content is None else content
     with pytest.raises(UnreadableRewardModel, match="export it again"):
         unpack(damaged)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_device_that_is_not_here_is_not_taken_for_damage() -> None:
+    with pytest.raises(DeviceError, match="no CUDA device here"):
+        unpack(pack(cartpole_model()), device="cuda")
 
 
 def test_the_reward_is_that_of_the_observation_before_the_action() -> None:
