@@ -19,7 +19,15 @@ from learner.preferences import LabelledPairs, SegmentStore
 from learner.queries.features import labelled_features, pool_features
 from learner.queries.pairs import Pool, draw_pool, sums_over, uniform_pairs
 from learner.queries.schedules import initial_share, labels_due
-from learner.queries.selection import Selection, Strategy, disagreement, mean_entropy, select
+from learner.queries.selection import (
+    Selection,
+    Strategy,
+    disagreement,
+    mean_entropy,
+    select,
+    spread,
+    uniform_turns,
+)
 from learner.rewards.objective import UnlabelledPairs
 from learner.seeds import generator
 from learner.segments import Window, draw_windows, to_segment
@@ -107,6 +115,7 @@ class Asking:
         self.asked = 0
         self.asked_negative = 0
         self.figures: dict[str, float] = {}
+        self._behind = 0  # uniform pairs that the strategies' pairs so far lack
         self._rng = rng
         self._teacher = (
             SyntheticTeacher(
@@ -173,8 +182,9 @@ class Asking:
             else expit(_differences(logits, windows, pairs))
         )
         selection = self._select(rollout, pool, predicted, count, answered)
-        picks = _spread(pairs[selection.indices], count)
-        if self._strategy(predicted) != "uniform":
+        picks = spread(pairs[selection.indices], selection.strategies, count)
+        strategy = self._strategy(predicted)
+        if strategy != "uniform":
             self.figures = _figures(selection, picks, count, predicted)
         drafts = [
             _Draft(
@@ -184,9 +194,9 @@ class Asking:
             for rank in picks
         ]
         if demonstrations is None:
-            return self._put(drafts)
+            return self._put(drafts, strategy)
         rng = generator(self.config.seed, f"demonstrations {rollout.iteration}")
-        questions = self._put(self._beside(drafts, demonstrations, rng))
+        questions = self._put(self._beside(drafts, demonstrations, rng), strategy)
         return questions + self._preferred(questions, demonstrations, rng)
 
     def _strategy(self, predicted: NDArray[np.float64]) -> Strategy:
@@ -217,6 +227,7 @@ class Asking:
             features=features,
             labelled_features=known,
             asked=self.asked,
+            behind=self._behind if strategy != "uniform" else 0,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -224,6 +235,7 @@ class Asking:
         return {
             "asked": self.asked,
             "asked_negative": self.asked_negative,
+            "behind": self._behind,
             "rng": self._rng.bit_generator.state,
             "teacher": self._teacher.state_dict() if self._teacher else None,
         }
@@ -232,6 +244,7 @@ class Asking:
         """Go on exactly where `state_dict` was taken."""
         self.asked = state["asked"]
         self.asked_negative = state.get("asked_negative", 0)
+        self._behind = state.get("behind", 0)
         self._rng.bit_generator.state = state["rng"]
         if self._teacher is not None:
             self._teacher.load_state_dict(state["teacher"])
@@ -245,7 +258,7 @@ class Asking:
         seen = rollout.observations[window.t : window.t + window.length, window.env]
         return Side(to_segment(rollout, window, self.config.environment, begin=begin), seen)
 
-    def _put(self, drafts: list[_Draft]) -> list[Question]:
+    def _put(self, drafts: list[_Draft], strategy: Strategy) -> list[Question]:
         """Ask, and count, all pairs but those that the synthetic teacher skips."""
         questions = []
         for draft in drafts:
@@ -256,6 +269,11 @@ class Asking:
                 if answer is None:
                     continue
             questions.append(Question(draft.a, draft.b, draft.selection, answer))
+        if strategy != "uniform":
+            names = [question.selection["strategy"] for question in questions]
+            own = len(names) - names.count(DEMONSTRATED)
+            due = uniform_turns(self.asked, own, self.config.queries.uniform_share).sum()
+            self._behind += int(due) - names.count("uniform")
         self.asked += len(questions)
         self.asked_negative += sum(question.shows_negative for question in questions)
         return questions
@@ -359,23 +377,6 @@ def unlabelled_pairs(
             episode="",  # of no consequence: these are never held out
         )
     return UnlabelledPairs(store, uniform_pairs(rollout, windows, UNLABELLED_PAIRS, rng))
-
-
-def _spread(pairs: NDArray[np.int64], count: int) -> list[int]:
-    """Ranks of `count` of the picked (n, 2) pairs: first those whose windows are not yet used.
-
-    A window in many pairs would link their episodes, and a hold-out by episode then has to keep
-    them all on one side; and people would see the same clip again and again.
-    """
-    used: set[int] = set()
-    fresh, again = [], []
-    for rank, (a, b) in enumerate(pairs.tolist()):
-        if a in used or b in used:
-            again.append(rank)
-        else:
-            fresh.append(rank)
-            used |= {a, b}
-    return sorted((fresh + again)[:count])
 
 
 def _differences(

@@ -6,7 +6,7 @@ Uniform, disagreement (Christiano 2017), entropy, k-center and hybrid (B-Pref 20
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -97,6 +97,7 @@ def select(
     features: Floats | None = None,
     labelled_features: Floats | None = None,
     asked: int = 0,
+    behind: int = 0,
 ) -> Selection:
     """Pick `count` pairs from a pool.
 
@@ -112,6 +113,8 @@ def select(
         features: (pairs, features) of each pair, for k-center and hybrid.
         labelled_features: (labelled, features) of pairs asked before: k-center's first centres.
         asked: queries asked in this run before.
+        behind: how many of these should have been uniform and were not; fewer than none if more
+            were uniform than should have been.
 
     Raises:
         SelectionError: probabilities that are not, or a strategy without what it needs.
@@ -119,7 +122,8 @@ def select(
     _check(strategy, predictions, features)
     count = min(count, predictions.shape[1])
     uniform = rng.permutation(predictions.shape[1])[:count]
-    turns = uniform_turns(asked, count, 1.0 if strategy == "uniform" else uniform_share)
+    share = 1.0 if strategy == "uniform" else uniform_share
+    turns = uniform_turns(asked, count, share, behind)
     taken = uniform[: turns.sum()]
     free = np.setdiff1d(np.arange(predictions.shape[1]), taken)
     indices, scores = np.empty(count, np.int64), np.zeros(count, np.float64)
@@ -140,11 +144,47 @@ def select(
     return Selection(indices, names, scores, uniform, values)
 
 
-def uniform_turns(asked: int, count: int, share: float) -> NDArray[np.bool_]:
-    """Which of the queries asked, asked + 1, ... are to be uniform: (count,) bool."""
+def uniform_turns(asked: int, count: int, share: float, behind: int = 0) -> NDArray[np.bool_]:
+    """Which of the queries asked, asked + 1, ... are to be uniform: (count,) bool.
+
+    What earlier queries are behind is made up for by the first of them.
+    """
+    more = np.arange(count + 1)
     # The nudge keeps 10 * 0.3 from being taken for a little more than 3.
-    due = np.ceil(np.arange(asked, asked + count + 1) * share - 1e-9)
-    return np.diff(due) > 0
+    due = np.ceil((asked + more) * share - 1e-9)
+    return np.diff(np.clip(due - due[0] + behind * (more > 0), 0, more)) > 0
+
+
+def spread(pairs: Indices, strategies: Sequence[Strategy], count: int) -> list[int]:
+    """Ranks of `count` of the picked pairs: first those whose windows are not yet used.
+
+    A window in many pairs would link their episodes, and a hold-out by episode then has to keep
+    them all on one side; and people would see the same clip again and again. As many uniform ones
+    as the first `count` hold come first, so that others cannot take their windows.
+
+    Args:
+        pairs: (picks, 2) windows of each, as selected.
+        strategies: (picks,) why each was picked.
+        count: ranks wanted, in order.
+    """
+    uniform = [rank for rank, strategy in enumerate(strategies) if strategy == "uniform"]
+    used: set[int] = set()
+    picks = _unused(pairs, uniform, strategies[:count].count("uniform"), used)
+    others = [rank for rank in range(len(pairs)) if rank not in picks]
+    picks += _unused(pairs, others, count - len(picks), used)
+    again = [rank for rank in others if rank not in picks]
+    return sorted((picks + again)[:count])
+
+
+def _unused(pairs: Indices, ranks: list[int], count: int, used: set[int]) -> list[int]:
+    """The first `count` of some ranks whose windows are not in `used`, where they then are."""
+    fresh: list[int] = []
+    for rank in ranks:
+        windows = set(pairs[rank].tolist())
+        if len(fresh) < count and not windows & used:
+            fresh.append(rank)
+            used |= windows
+    return fresh
 
 
 def disagreement(predictions: Floats) -> NDArray[np.float64]:

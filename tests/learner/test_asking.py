@@ -84,6 +84,29 @@ def test_the_strategy_and_what_uniform_would_have_asked_are_stored(
     assert asking.figures == {}
 
 
+@pytest.mark.parametrize("eps_skip", [0.0, 1.0])
+def test_the_uniform_share_is_kept_over_a_run_that_asks_a_few_at_a_time(
+    tiny: Build, played: Rollout, eps_skip: float
+) -> None:
+    """Whatever is passed over or skipped is made up for, before and after a resume."""
+    share, queries = 0.1, {"uniform_share": 0.1, "candidates": 2}
+    teacher = {"kind": "synthetic", "eps_skip": eps_skip}
+    run = config(tiny, queries=queries, teacher=teacher, segments={"length": 20})
+    logits = np.random.default_rng(1).normal(size=(3, 60, 8)).astype(np.float32)
+    asking, asked = Asking(run, np.random.default_rng(0)), []
+    for turn in range(60):
+        if turn == 30:
+            state = asking.state_dict()
+            asking = Asking(run, np.random.default_rng(7))
+            asking.load_state_dict(state)
+        asking.observe(played)
+        asked += asking.choose(played, logits, 3 + turn % 3)
+        uniform = [one.selection["strategy"] for one in asked].count("uniform")
+        assert uniform - share * len(asked) > -1
+    assert len(asked) >= 100
+    assert uniform <= share * len(asked) + 2
+
+
 @pytest.mark.parametrize("strategy", ["kcenter", "hybrid"])
 def test_kcenter_keeps_away_from_what_is_answered(
     tiny: Build, played: Rollout, strategy: str

@@ -15,6 +15,7 @@ from learner.queries.selection import (
     farthest_first,
     mean_entropy,
     select,
+    spread,
     uniform_turns,
 )
 
@@ -160,6 +161,25 @@ def test_every_prefix_of_a_run_has_its_uniform_share(share: float, batches: list
     for n in range(1, len(turns) + 1):
         uniform = sum(turns[:n])
         assert share * n - 1e-6 <= uniform < share * n + 1
+
+
+def test_what_is_behind_is_made_up_for_at_once_and_what_is_ahead_is_left_out() -> None:
+    def turns(behind: int) -> str:
+        return "".join("-u"[turn] for turn in uniform_turns(10, 10, 0.3, behind).astype(int))
+
+    assert turns(0) == "u--u--u---"
+    assert turns(2) == "uuuu--u---"
+    assert turns(-2) == "------u---"
+    assert turns(-3) == "----------"
+    assert uniform_turns(10, 3, 0.3, 5).tolist() == [True] * 3
+
+
+def test_a_uniform_pick_keeps_its_windows_from_better_ones() -> None:
+    pairs = np.array([[0, 1], [1, 2], [3, 4], [0, 2], [5, 6]])
+    names = ("bald", "uniform", "bald", "bald", "bald")
+    assert spread(pairs, names, 3) == [1, 2, 4]
+    assert spread(pairs, ("bald",) * 5, 3) == [0, 2, 4]
+    assert spread(pairs, names, 5) == [0, 1, 2, 3, 4]
 
 
 def test_a_pool_smaller_than_asked_is_used_up() -> None:
