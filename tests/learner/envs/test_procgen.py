@@ -146,6 +146,43 @@ def test_equal_seeds_give_equal_worlds_and_other_seeds_and_splits_do_not():
     assert levels(1) != [level - 1_000_000 for level in levels(1, split="test")]
 
 
+def test_monochrome_assets_are_drawn_in_a_few_plain_colours():
+    def colours(**options):
+        env = make(config(num_levels=0, use_backgrounds=False, **options), num_envs=8, seed=1)
+        return [len(np.unique(frame.reshape(-1, 3), axis=0)) for frame in env.reset()]
+
+    assert max(colours(use_monochrome_assets=True)) < 10
+    assert min(colours()) > 30
+
+
+def test_restricted_themes_show_every_level_on_the_same_ground():
+    def grounds(**options):
+        game = config("jumper", num_levels=0, use_backgrounds=False, **options)
+        floors = make(game, num_envs=16, seed=1).reset()[:, -4:, :3].reshape(16, -1, 3)
+        return [{tuple(pixel) for pixel in floor} for floor in floors]
+
+    same = grounds(restrict_themes=True)
+    assert set.intersection(*same)
+    assert not set.intersection(*grounds())
+
+
+@pytest.mark.parametrize("sequential", [False, True])
+def test_sequential_levels_follow_one_another_within_an_episode(sequential):
+    """Runs to the right, mostly jumping; a coin is worth 10 and completes the level."""
+    env = make(config(use_sequential_levels=sequential), num_envs=16, seed=1)
+    env.reset()
+    rng, coins = np.random.default_rng(0), 0
+    for _ in range(150):
+        before = env.levels()
+        moves = np.where(rng.random(16) < 0.8, 8, rng.integers(0, 15, 16))
+        _, rewards, ends, _ = env.step(moves)
+        taken = rewards > 0
+        coins += taken.sum()
+        assert (ends[taken] != sequential).all()
+        assert (((env.levels() - before)[taken] == 997) == sequential).all()
+    assert coins > 5
+
+
 def test_training_and_test_levels_never_meet():
     env = make(config("jumper"), num_envs=16, seed=0)
     test = make(config("jumper"), num_envs=16, seed=0, split="test", test_start_level=500)
