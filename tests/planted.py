@@ -89,10 +89,18 @@ PLANTS = (
         ("learner/rewards/test_fitting.py::test_what_is_held_out_never_reaches_the_weights",),
     ),
     Plant(
-        "one iteration too many, steps not counted",
+        "one iteration too many",
         "learner/loop.py",
         "return min(self.config.agent.n_steps, left)",
         "return self.config.agent.n_steps if left > 0 else 0",
+        ("learner/test_loop.py::test_the_step_budget_is_kept_and_every_step_counted",),
+    ),
+    Plant(
+        "uncounted sampling steps",
+        "learner/loop.py",
+        "        self.steps += rollout.ends.size\n",
+        "        self.environments.step(rollout.actions[-1])\n"
+        "        self.steps += rollout.ends.size\n",
         ("learner/test_loop.py::test_the_step_budget_is_kept_and_every_step_counted",),
     ),
     Plant(
@@ -145,6 +153,16 @@ PLANTS = (
         (
             "learner/test_renderer.py::"
             "test_a_recipe_or_episode_that_is_gone_is_set_aside_and_the_rest_is_rendered",
+        ),
+    ),
+    Plant(
+        "a clip needs a codec of the operating system",
+        "learner/video.py",
+        'CODEC = "libx264"',
+        'CODEC = "mpeg4"',
+        (
+            "learner/test_clips.py::"
+            "test_every_frame_lasts_exactly_as_long_and_the_last_is_held_half_a_second",
         ),
     ),
     Plant(

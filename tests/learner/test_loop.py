@@ -18,6 +18,7 @@ from learner.agents.ppo import PPOAgent
 from learner.agents.rollouts import Rollout
 from learner.control import Control, Stopped
 from learner.devices import Compute
+from learner.envs.protocol import Step
 from learner.errors import LearnerError
 from learner.loop import Outcome, Progress, TrainingLoop
 from learner.records import RunRecords, RunState, Workplace
@@ -146,9 +147,19 @@ VECTORS: dict[str, Any] = {
 
 
 @pytest.mark.slow
-def test_the_step_budget_is_kept_and_every_step_counted(workplace: Workplace, tiny: Build) -> None:
-    outcome = finish(start(workplace, tiny(total_steps=1000)))
-    assert outcome.steps == 1000  # three rollouts of 320 steps, and a short one of 40
+def test_the_step_budget_is_kept_and_every_step_counted(
+    workplace: Workplace, tiny: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = TrainingLoop(start(workplace, tiny(total_steps=1000)), Control())
+    taken, step_wait = 0, loop.environments.step_wait
+
+    def counted() -> Step:
+        nonlocal taken
+        taken += loop.environments.num_envs
+        return step_wait()
+
+    monkeypatch.setattr(loop.environments, "step_wait", counted)
+    assert loop.run().steps == taken == 1000  # three rollouts of 320 steps, and a short one of 40
 
 
 def test_first_pairs_come_from_many_untrained_rollouts_and_hidden_ends_are_held_out(
