@@ -545,6 +545,8 @@ class TrainingLoop:
         self.ensemble.load_state_dict(checkpoint.ensemble)
         for index, state in enumerate(checkpoint.environments):
             self.environments.load(index, state)
+        if not self.environments.replayable:
+            self.agent.forget_episodes()
         self.asking.load_state_dict(checkpoint.asking)
         self.fitting.bit_generator.state = checkpoint.fitting
         self.answers.read(checkpoint.last_preference, checkpoint.last_exclusion)

@@ -83,6 +83,10 @@ class RewardScale:
         scaled = np.clip(rewards / self.deviation, -self.CLIP, self.CLIP)
         return scaled.astype(np.float32)
 
+    def forget(self) -> None:
+        """Let the running returns begin anew; the statistics stay."""
+        self._returns[:] = 0.0
+
     def _update(self, returns: NDArray[np.float64]) -> None:
         """Parallel mean and variance (Chan et al. 1979)."""
         count, total = returns.size, self._count + returns.size

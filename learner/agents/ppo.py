@@ -371,6 +371,11 @@ class PPOAgent:
         if state["compute"]["device"] == self.compute.device:
             self.compute = Compute(**state["compute"])
 
+    def forget_episodes(self) -> None:
+        """Take all running episodes for new ones, where environments could not be put back."""
+        self._episode_times[:] = 0
+        self._scale.forget()
+
     def load_policy(self, state: Mapping[str, Any]) -> None:
         """Take over the policy of `state_dict` and how long it learned; enough to act.
 

@@ -77,6 +77,8 @@ class HiddenEnds(Layer):
     def load(self, index: int, state: bytes) -> None:
         """Put one environment into a snapshot."""
         self._inner.load(index, self._episodes.unpack(index, state))
+        if not self.replayable:  # another episode has begun
+            self._episodes.clear(index)
 
 
 def _rules(config: EnvironmentConfig) -> tuple[float, int | None]:

@@ -36,7 +36,8 @@ class Environments(VecEnv):
     """A batch of environments of one family.
 
     Attributes:
-        replayable: whether `save` and `load` put one environment back exactly.
+        replayable: whether `save` and `load` put one environment back exactly; where they do
+            not, `load` begins another episode, and nothing of the old one counts towards it.
         pictures: whether `render_people` has something to show.
         fps: frames per second at which people see it at natural speed.
         limit: most steps of an episode, where a time limit is known; None = no such limit.

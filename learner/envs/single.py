@@ -158,8 +158,13 @@ class SingleEnvironments(Environments):
         return self._episodes.pack(index) + self._singles[index].save()
 
     def load(self, index: int, state: bytes) -> None:
-        """Put one environment into a snapshot, also one of another batch of its kind."""
+        """Put one environment into a snapshot, also one of another batch of its kind.
+
+        One that is not `replayable` begins another episode instead.
+        """
         rest = self._episodes.unpack(index, state)
+        if not self.replayable:  # another episode begins, so nothing of the old one counts
+            self._episodes.clear(index)
         self._observations[index] = self._singles[index].load(rest)
 
     def levels(self) -> NDArray[np.int64]:

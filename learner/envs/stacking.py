@@ -72,3 +72,5 @@ class FrameStack(Layer):
         own = self._frames[index]
         self._frames[index] = np.frombuffer(state, own.dtype, own.size).reshape(own.shape)
         self._inner.load(index, state[own.nbytes :])
+        if not self.replayable:  # another episode has begun
+            self._frames[index] = self._repeated(self._inner.observe()[index])

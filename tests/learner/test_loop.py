@@ -278,6 +278,35 @@ class Brief(gymnasium.Env[Any, int]):
 gymnasium.register("Brief-v0", Brief)
 
 
+class Shaky(Brief):
+    """Never the same twice, so that it cannot be put back."""
+
+    def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        seen, *rest = super().step(action)
+        return seen + np.random.default_rng().random(2, np.float32), *rest
+
+
+gymnasium.register("Shaky-v0", Shaky)
+
+
+def test_where_episodes_cannot_be_put_back_the_agents_begin_anew(
+    workplace: Workplace, tiny: Build
+) -> None:
+    """A rollout of 40 steps leaves episodes of three after their first."""
+    values = VECTORS | {"environment": {"id": "Shaky-v0"}, "segments": {"length": 3}}
+    records = start(workplace, tiny(**values))
+    loop = TrainingLoop(records, Control())
+    loop.iterate()
+    loop.environments.close()
+    assert set(loop.agent.state_dict()["episode_times"]) == {1}
+    again = TrainingLoop(records, Control())
+    again.environments.close()
+    assert again.iteration == 1
+    state = again.agent.state_dict()
+    assert set(state["episode_times"]) == {0}
+    assert set(state["scale"]["returns"]) == {0.0}
+
+
 @pytest.mark.parametrize("at_episode_end", ["shift", "pad"])
 def test_episodes_of_three_steps_are_learned_from(
     workplace: Workplace, tiny: Build, at_episode_end: str

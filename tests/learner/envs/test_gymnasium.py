@@ -55,6 +55,7 @@ class Dice(Clock):
 gymnasium.register("Clock-v0", Clock)
 gymnasium.register("LimitedClock-v0", Clock, max_episode_steps=5)
 gymnasium.register("Dice-v0", Dice)
+gymnasium.register("LimitedDice-v0", Dice, max_episode_steps=5)
 gymnasium.register("Blind-v0", Blind)
 for name, space in [
     ("Lists-v0", {"observation_space": spaces.Sequence(spaces.Discrete(2))}),
@@ -123,6 +124,34 @@ def test_episodes_of_length_one_work():
 def test_environments_that_do_not_repeat_themselves_are_not_replayable():
     assert make(config("Clock-v0"), num_envs=1, seed=0).replayable
     assert not make(config("Dice-v0"), num_envs=1, seed=0).replayable
+
+
+@pytest.mark.parametrize(
+    ("changes", "length"),
+    [
+        ({}, 5),
+        ({"frame_stack": 2}, 5),
+        ({"episode_end": "fixed_horizon", "horizon": 4}, 4),
+    ],
+)
+def test_an_episode_that_cannot_be_put_back_is_another_one_from_its_first_step(changes, length):
+    """Else it would be paid for the old one's steps as well, and cut short by its length."""
+    env = make(config("LimitedDice-v0", **changes), num_envs=1, seed=0)
+    env.reset()
+    for _ in range(3):
+        env.step(np.array([0]))
+    state = env.save(0)
+    again = make(config("LimitedDice-v0", **changes), num_envs=1, seed=1)
+    again.reset()
+    again.load(0, state)
+    if "frame_stack" in changes:
+        np.testing.assert_array_equal(again.observe()[0, :2], again.observe()[0, 2:])
+    while True:
+        _, _, (end,), infos = again.step(np.array([0]))
+        if end:
+            break
+    assert infos[0]["episode"]["l"] == length
+    assert infos[0]["episode"]["r"] == sum(range(length))
 
 
 def test_cartpole_ends_outside_its_bounds_and_lasts_at_most_500_steps():
