@@ -37,7 +37,12 @@ class EnvironmentConfig(_Section):
     use_monochrome_assets: bool = Field(False, description="Procgen sprites as plain rectangles")
     restrict_themes: bool = Field(False, description="one theme per Procgen object kind")
     options: dict[str, Any] = Field(
-        default_factory=dict, description="keyword arguments passed to gymnasium.make"
+        default_factory=dict,
+        description=(
+            "keyword arguments passed to gymnasium.make; for Atari also mask, a list of [top, "
+            "bottom, left, right] to blacken on the 210x160 screen instead of the known place of "
+            "the score ([] = nothing), and noop_max, most idle steps at an episode's start (30)"
+        ),
     )
     frame_stack: int = Field(1, ge=1, le=8, description="last frames seen at once (Atari: 4)")
     episode_end: Literal["as_is", "hide", "penalty", "fixed_horizon"] = Field(

@@ -32,7 +32,10 @@ SCORES = {
     "BeamRider": (5, 42, 0, 160),
     "Breakout": (4, 16, 35, 81),
     "Enduro": (161, 191, 48, 112),
+    "Hero": (179, 187, 57, 103),
+    "MontezumaRevenge": (6, 14, 56, 102),
     "Pong": (0, 22, 0, 160),
+    "PrivateEye": (8, 16, 59, 105),
     "Qbert": (5, 15, 33, 75),
     "Seaquest": (7, 19, 70, 120),
     "SpaceInvaders": (9, 21, 0, 160),
@@ -61,7 +64,8 @@ class AtariSingle(Single):
     """One Atari game.
 
     Options beside the emulator's own: `mask`, a list of [top, bottom, left, right] on the 210x160
-    screen instead of the game's entry in `SCORES`; `noop_max`, most steps of doing nothing.
+    screen instead of the game's entry in `SCORES`, which a game without one needs; `noop_max`, most
+    steps of doing nothing.
     """
 
     fps = FPS
@@ -70,9 +74,7 @@ class AtariSingle(Single):
 
     def __init__(self, name: str, options: dict[str, Any], stream: Stream) -> None:
         rest = dict(options)
-        game = name.removeprefix("ALE/").rpartition("-v")[0]
-        default = [SCORES[game]] if game in SCORES else []
-        self._mask = _checked_mask(rest.pop("mask", default))
+        self._mask = _checked_mask(rest.pop("mask") if "mask" in rest else _known_mask(name))
         self._noops = int(rest.pop("noop_max", 30))
         self.limit = rest.pop("max_episode_steps", specification(name).max_episode_steps)
         # The published recipe has no sticky actions; the id's default would add them.
@@ -175,6 +177,21 @@ def register_games() -> None:
         raise UnavailableEnvironment(MISSING) from error
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
     gymnasium.register_envs(ale_py)
+
+
+def _known_mask(name: str) -> list[tuple[int, int, int, int]]:
+    """Where a game's score is drawn.
+
+    Raises:
+        UnavailableEnvironment: that is not known, so agent and people would see it.
+    """
+    game = name.removeprefix("ALE/").rpartition("-v")[0]
+    if game not in SCORES:
+        raise UnavailableEnvironment(
+            f"it is not known where {name} draws its score; set environment.options.mask to a list "
+            "of [top, bottom, left, right] on its 210x160 screen, or to [] to let it be seen"
+        )
+    return [SCORES[game]]
 
 
 def _checked_mask(mask: Any) -> list[tuple[int, int, int, int]]:

@@ -64,6 +64,42 @@ def test_a_mask_of_ones_own():
         made(options={"mask": [1, 2]})
 
 
+def test_a_game_whose_score_is_not_known_needs_a_mask():
+    with pytest.raises(UnavailableEnvironment, match=r"ALE/Freeway-v5 draws.*mask to a list") as no:
+        made("ALE/Freeway-v5")
+    assert "\n" not in str(no.value)
+    assert made("ALE/Freeway-v5", options={"mask": []}).observe().any()
+
+
+# Bytes of the console's memory that hold the score, two digits each.
+DIGITS = {
+    "Hero": (55, 56, 57),
+    "MontezumaRevenge": (19, 20, 21),
+    "PrivateEye": (72, 73, 74),
+}
+
+
+@pytest.mark.parametrize("game", DIGITS)
+def test_no_digit_of_the_score_can_be_seen(game):
+    """All that another score changes on the next screen is under the mask, and is something."""
+    env, plain = made(f"ALE/{game}-v5"), made(f"ALE/{game}-v5", options={"mask": []})
+    told = {}
+    for name, one in (("masked", env), ("plain", plain)):
+        play(one, 40)
+        console = one._singles[0]._console
+        state = console.cloneState()
+        screens = []
+        for digits in (0x00, 0x88, 0x99):
+            console.restoreState(state)
+            for _ in range(2):  # the game may keep the score of the first
+                for byte in DIGITS[game]:
+                    console.setRAM(byte, digits)
+                console.act(0)
+            screens.append(one._singles[0]._masked(console.getScreenRGB()))
+        told[name] = len({screen.tobytes() for screen in screens})
+    assert told == {"masked": 1, "plain": 3}
+
+
 def test_episodes_begin_with_other_numbers_of_idle_steps():
     starts = set()
     env = made("ALE/Seaquest-v5")
