@@ -38,7 +38,7 @@ _FIXED = (
     "demonstrations",
 )
 
-FORMAT = 4
+FORMAT = 5
 """Raised when the content changes; a checkpoint of another format is refused."""
 
 
@@ -59,6 +59,7 @@ class Checkpoint:
         version: number of the newest reward model, 0 before the first.
         last_preference: row id of the newest preference that a fit has seen.
         last_exclusion: row id of the newest decision about whose answers count.
+        passes_left: over the labels, that fits still owe them; None = all, they have changed.
         agent: networks, optimiser, normalisers and generators of the agent.
         ensemble: the reward model with its optimisers and normalisation.
         environments: one snapshot per environment.
@@ -76,6 +77,7 @@ class Checkpoint:
     version: int
     last_preference: int
     last_exclusion: int
+    passes_left: float | None
     agent: dict[str, Any]
     ensemble: dict[str, Any]
     reward_compute: dict[str, Any]

@@ -142,9 +142,19 @@ class RewardConfig(_Section):
     initial_epochs: int = Field(
         200,
         ge=1,
-        description="passes over the labels at the first fit, unless initial_max_batches are less",
+        description=(
+            "passes over the labels at the first fit; where initial_max_batches are less, the fits "
+            "after it go on with them until the labels change"
+        ),
     )
-    epochs: int = Field(20, ge=1, description="passes over the labels at each later fit")
+    epochs: int = Field(
+        20,
+        ge=1,
+        description=(
+            "passes over labels that have changed; where max_batches are less, iteration by "
+            "iteration until they are made"
+        ),
+    )
     # Three Christiano members on 64x64x3 take 0.11 s per batch on 2 cores: 40 batches are 4.5 s
     # of an iteration of about 30 s. A GPU, or vectors, afford ten times as many.
     max_batches: int | None = Field(

@@ -134,6 +134,7 @@ class TrainingLoop:
         self.iteration = 0
         self.steps = 0
         self.version = 0
+        self._passes_left: float | None = 0.0
         self._ranking: NewRanking | None = None
         self._changes: list[int] = []
         self._unscored = latest is not None and latest.unscored
@@ -269,8 +270,15 @@ class TrainingLoop:
         return rollout
 
     def _fit(self, rollout: Rollout) -> tuple[NewVersion | None, dict[str, float]]:
-        """Refit the reward model if there are new answers; what is new is a new version."""
-        if not self._learns or self._gathers(rollout) or not self.answers.read():
+        """Refit the reward model where labels have changed or lack passes; that is a new version.
+
+        They lack them where many came at once, more than one fit's batches can go over.
+        """
+        if not self._learns or self._gathers(rollout):
+            return None, {}
+        if self.answers.read():
+            self._passes_left = None  # all that the config asks for
+        if self._passes_left == 0:
             return None, {}
         labels = self.answers.labels()
         if not labels.decided.any():  # a model of ties alone is noise to the agent
@@ -285,9 +293,11 @@ class TrainingLoop:
                 labels,
                 self.config.reward,
                 self.fitting,
+                passes=self._passes_left,
                 unlabelled=unlabelled,
                 centred=self.config.segments.at_episode_end == "shift",
             )
+        self._passes_left = report.passes_left
         self.version += 1
         self.demonstrations = None
         # What there was nothing to measure on is left out, not drawn as a zero.
@@ -525,6 +535,7 @@ class TrainingLoop:
             version=self.version,
             last_preference=self.answers.last,
             last_exclusion=self.answers.last_exclusion,
+            passes_left=self._passes_left,
             agent=self.agent.state_dict(),
             ensemble=self.ensemble.state_dict(),
             reward_compute=self.reward_compute.as_dict(),
@@ -540,7 +551,7 @@ class TrainingLoop:
     def _resume(self, checkpoint: Checkpoint) -> None:
         """Go on as if nothing had stopped."""
         self.iteration, self.steps = checkpoint.iteration, checkpoint.steps
-        self.version = checkpoint.version
+        self.version, self._passes_left = checkpoint.version, checkpoint.passes_left
         self.agent.load_state_dict(checkpoint.agent)
         self.ensemble.load_state_dict(checkpoint.ensemble)
         for index, state in enumerate(checkpoint.environments):

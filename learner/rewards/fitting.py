@@ -5,6 +5,7 @@ A fit works on a copy and hands it over at its end, so that one that fails chang
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ def fit(
     config: RewardConfig,
     rng: np.random.Generator,
     *,
+    passes: float | None = None,
     unlabelled: UnlabelledPairs | None = None,
     centred: bool = True,
 ) -> FitReport:
@@ -57,6 +59,7 @@ def fit(
         labels: all labels so far; the newest `config.buffer` are used.
         config: must describe the ensemble's networks.
         rng: every draw of this fit comes from it.
+        passes: over the labels; None = `initial_epochs` from new weights, `epochs` otherwise.
         unlabelled: pairs for pseudo-labels, with `pseudo_label_threshold` only.
         centred: whether rewards are to be 0 in the mean over the labelled data. False where the
             steps that short segments lack count as 0 and so say what 0 is worth. Not for the
@@ -74,6 +77,8 @@ def fit(
     first = draft.version == 0 or not config.warm_start
     if draft.version and not config.warm_start:
         draft.reset(int(rng.integers(2**31)))
+    if passes is None:
+        passes = config.initial_epochs if first else config.epochs
     draft.inputs.standardise(_observations(labels))
     splits = [holdout.split(labels, config.holdout, rng) for holdout in draft.holdouts]
     sizes = np.array([[held.sum(), (~learn & ~held).sum()] for learn, held in splits])
@@ -81,7 +86,8 @@ def fit(
     counts = [_counts(job, k, learn) for k, (learn, _) in enumerate(splits)]
     with draft.seeded(int(rng.integers(2**31))):
         trained = [
-            _fit_member(job, k, counts[k], held, first=first) for k, (_, held) in enumerate(splits)
+            _fit_member(job, k, counts[k], held, passes, first=first)
+            for k, (_, held) in enumerate(splits)
         ]
     judged = judge(job, np.stack(counts) > 0, np.stack([held for _, held in splits]), sizes)
     if config.learn_teacher_noise:
@@ -107,7 +113,7 @@ def _counts(job: Job, member: int, learn: NDArray[np.bool_]) -> Indices:
 
 
 def _fit_member(
-    job: Job, member: int, counts: Indices, held: NDArray[np.bool_], *, first: bool
+    job: Job, member: int, counts: Indices, held: NDArray[np.bool_], passes: float, *, first: bool
 ) -> Trained:
     """Train one member on its bag.
 
@@ -119,12 +125,12 @@ def _fit_member(
     limit = batch_limit(config, image=ensemble.inputs.image, cuda=cuda, first=first)
     bag = np.flatnonzero(counts)
     parts = max(1, round(counts.sum() / config.batch_size)) if len(bag) else 0
-    epochs = config.initial_epochs if first else config.epochs
-    step = _L2_REACH ** (1 / max(1, min(limit, epochs * parts)))
+    step = _L2_REACH ** (1 / max(1, min(limit, passes * parts)))
     watch = Watch(job, member, np.repeat(bag, counts[bag]), np.flatnonzero(held), step)
     done = evaluated = 0
+    stopped = False
     losses: list[Tensor] = []
-    for _ in range(epochs):
+    for _ in range(math.ceil(passes)):
         for batch in _batches(job, bag, parts):
             if done == limit:
                 break
@@ -135,11 +141,16 @@ def _fit_member(
             losses.append(_step(job, member, batch, counts[batch]))
             done += 1
             evaluated += len(batch)
-        if (config.early_stopping and watch.should_stop()) or done == limit:
+        stopped = config.early_stopping > 0 and watch.should_stop()
+        if stopped or done == limit:
             break
     _refuse_infinite(losses)
     watch.restore()
-    return Trained(batches=done, pairs=evaluated, epochs=done / max(1, parts))
+    # A fit from new weights cannot go on where another ended.
+    unfinished = done == limit and not stopped and config.warm_start
+    made = done / max(1, parts)
+    left = max(0.0, round(passes - made, 6)) if unfinished else 0.0
+    return Trained(batches=done, pairs=evaluated, epochs=made, left=left)
 
 
 def _batches(job: Job, bag: Indices, parts: int) -> list[Indices]:

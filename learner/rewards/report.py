@@ -49,11 +49,13 @@ class Trained:
         batches: of them.
         pairs: in all batches; one that is several times in the bag is evaluated once.
         epochs: passes over its bag that they make.
+        left: passes that it was to make and has not, because its batches were used up.
     """
 
     batches: int
     pairs: int
     epochs: float
+    left: float
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class FitReport:
         batches: (K,) batches each member was trained on.
         pairs: (K,) pairs that were evaluated in them.
         labels: labels used.
+        passes_left: over the labels, which another fit should make before they can be said to have
+            been learned; of the member that lacks most.
         predicted: (n,) for answers that some member never learned from, what those members expect:
             the probability that the first segment is preferred.
         answered: (n,) what was answered: 1, 0, 0.5 for a tie.
@@ -76,6 +80,7 @@ class FitReport:
     batches: tuple[int, ...]
     pairs: tuple[int, ...]
     labels: int
+    passes_left: float
     predicted: NDArray[np.float64]
     answered: NDArray[np.float32]
 
@@ -113,7 +118,8 @@ def summarise(
     answered = judged.targets[asked]
     batches = tuple(one.batches for one in trained)
     pairs = tuple(one.pairs for one in trained)
-    return FitReport(metrics, tuple(l2), batches, pairs, labels, predicted, answered)
+    left = max(one.left for one in trained)
+    return FitReport(metrics, tuple(l2), batches, pairs, labels, left, predicted, answered)
 
 
 def _mean(losses: NDArray[np.float32], where: Mask) -> float | None:

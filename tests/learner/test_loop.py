@@ -182,6 +182,28 @@ def test_first_pairs_come_from_many_untrained_rollouts_and_hidden_ends_are_held_
     assert figures[2]["reward_model/labels_lost"] == 0
 
 
+def test_labels_that_came_at_once_get_their_passes_in_an_unbroken_run_and_in_a_resumed_one(
+    make_workplace: Callable[[str], Workplace], tiny: Build, stored: Stored
+) -> None:
+    reward = {"network": "mlp", "members": 1, "batch_size": 2, "bootstrap": False}
+    reward |= {"initial_epochs": 3, "initial_max_batches": 6, "max_batches": 6}
+    values = VECTORS | {"reward": reward, "queries": {"initial": 16, "initial_steps": 320}}
+    one, two = make_workplace("one"), make_workplace("two")
+    loop = TrainingLoop(start(one, tiny(**values)), Control())
+    passes = [loop.iterate().get("reward_model/epochs", 0.0) for _ in range(6)]
+    loop.environments.close()
+    assert [made > 0 for made in passes] == [False, True, True, True, False, False]
+    assert sum(passes) >= 3
+    assert max(passes) < 1.5
+
+    records = start(two, tiny(**values))
+    for _ in range(6):
+        again = TrainingLoop(records, Control())
+        again.iterate()
+        again.environments.close()
+    assert stored(two) == stored(one)
+
+
 @pytest.mark.slow
 def test_no_more_labels_than_the_budget(workplace: Workplace, tiny: Build) -> None:
     outcome = finish(start(workplace, tiny()))

@@ -443,6 +443,37 @@ def test_early_stopping_goes_back_to_the_weights_of_the_least_heldout_loss(
     assert report.metrics["reward_model/loss_heldout"] < 0.75
 
 
+def test_a_fit_says_how_many_passes_its_batches_did_not_reach(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    """38 of 60 labels are learned from, in two batches a pass."""
+    made = config(
+        members=1, bootstrap=False, initial_max_batches=7, max_batches=7, initial_epochs=8
+    )
+    model, labels = ensemble(made), vectors(60)
+    left = [fit(model, labels, made, rng()).passes_left]
+    while left[-1]:
+        left.append(fit(model, labels, made, rng(), passes=left[-1]).passes_left)
+    assert left == [4.5, 1.0, 0.0]
+
+    cold = made.model_copy(update={"warm_start": False})
+    assert fit(ensemble(cold), labels, cold, rng()).passes_left == 0  # nothing to go on from
+    assert fit(ensemble(made), labels, made, rng(), passes=3).passes_left == 0
+
+
+def test_no_passes_are_left_after_early_stopping(
+    config: Config, ensemble: Make, vectors: Vectors
+) -> None:
+    labels = vectors(60)
+    labels.targets[:] = rng(3).integers(2, size=60)
+    made = config(
+        members=1, bootstrap=False, early_stopping=3, initial_max_batches=400, initial_epochs=4000
+    )
+    report = fit(ensemble(made), labels, made, rng())
+    assert report.batches[0] <= 400
+    assert report.passes_left == 0
+
+
 def test_pictures_are_normalised_over_all_labelled_segments(
     config: Config, ensemble: Make, pictures: LabelledPairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
