@@ -37,7 +37,9 @@ class Vigil:
             questions: asked in this iteration, and not stored yet.
         """
         pace, queue = self._records.pace(), self._records.queue()
-        answers = [one.answer for one in questions if one.answer is not None]
+        # What follows from demonstrations and rankings is no label of the budget.
+        asked = [one for one in questions if one.teacher == "synthetic"]
+        answers = [one.answer for one in asked if one.answer is not None]
         total = queue.total_labels + len(answers)
         decided = queue.decided_labels + sum(answer in ("a", "b") for answer in answers)
         found = {

@@ -523,7 +523,11 @@ def test_without_a_path_nothing_is_read_and_nothing_changes(
 
 
 def test_ranked_demonstrations_give_preferences_that_the_run_is_trained_on(
-    workplace: Workplace, cartpole: Build, balanced: list[Trajectory], tmp_path: Path
+    workplace: Workplace,
+    cartpole: Build,
+    balanced: list[Trajectory],
+    tmp_path: Path,
+    stored: Callable[[Workplace], dict[str, list[Any]]],
 ) -> None:
     """T-REX in the ordinary loop: one ranking row, its preferences, a model before any label."""
     scores = (1.0, 3.0, 2.0)
@@ -554,3 +558,7 @@ def test_ranked_demonstrations_give_preferences_that_the_run_is_trained_on(
     assert fitted is not None
     assert fitted.preferences >= 30
     assert loop.records.queue().total_labels == 16  # a ranking's are nobody's labels of the budget
+    curves = stored(workplace)["metrics"]
+    totals = [value for name, _, value in curves if name == "preferences/total"]
+    assert totals == sorted(totals)
+    assert totals[-1] == 16
