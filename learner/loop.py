@@ -443,10 +443,13 @@ class TrainingLoop:
     def _await_answers(self) -> None:
         """Wait for people's first answers while there are pairs to answer; later never.
 
-        One of them at least must be decided: from ties alone nothing can be fitted.
+        One of them at least must be decided: from ties alone nothing can be fitted. A ranking's
+        preferences are there already.
         """
         early = self.steps < untrained_steps(self.config)
         if not self._learns or self.version or early or not self.asking.asked:
+            return
+        if not self._first_labels:
             return
         self.control.activity = f"awaiting the first {self._first_labels} answers"
         self.control.wait_until(self._answered_enough, seconds=ANSWER_POLL_SECONDS)

@@ -522,6 +522,27 @@ def test_without_a_path_nothing_is_read_and_nothing_changes(
     assert [row[8:] for row in plain] == [row[8:] for row in labelled]
 
 
+class Impatient(Control):
+    """Is there for nobody who waits."""
+
+    def wait_until(self, condition: Callable[[], bool], *, seconds: float) -> None:
+        raise AssertionError(f"waits: {self.activity}")
+
+
+def test_people_need_not_answer_before_a_ranking_is_learned_from(
+    workplace: Workplace, cartpole: Build, balanced: list[Trajectory], tmp_path: Path
+) -> None:
+    better = [replace(one, policy_step=step) for step, one in enumerate(balanced)]
+    write(tmp_path / "ranked", better)
+    ranked = {"path": str(tmp_path / "ranked"), "ranking": "training_time", "ranking_pairs": 10}
+    config = cartpole(teacher={"kind": "person"}, demonstrations=ranked)
+    loop = TrainingLoop(start(workplace, config), Impatient())
+    outcome = loop.run()
+    assert outcome.labels == 0
+    assert loop.asking.asked
+    assert loop.version
+
+
 def test_ranked_demonstrations_give_preferences_that_the_run_is_trained_on(
     workplace: Workplace,
     cartpole: Build,
