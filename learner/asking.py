@@ -217,7 +217,8 @@ class Asking:
         if strategy in ("kcenter", "hybrid"):
             length = self.config.segments.length
             features = pool_features(rollout, pool.windows, pool.pairs, length)
-            known = labelled_features(answered()) if answered is not None else None
+            if answered is not None and len(labels := answered()):
+                known = labelled_features(labels)
         return select(
             strategy,
             predicted,

@@ -31,7 +31,7 @@ def pool_features(
 
 
 def labelled_features(labels: LabelledPairs) -> Features:
-    """(labels, features) of pairs that are answered, like those of a pool."""
+    """(labels, features) of pairs that are answered, one at least, like those of a pool."""
     count = len(labels.keys)
     parts = np.array_split(np.arange(count), max(1, math.ceil(count / _TOGETHER)))
     seen = [_coarse(labels.batch(part).observations) for part in parts if len(part)]

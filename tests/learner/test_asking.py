@@ -135,6 +135,7 @@ def test_kcenter_keeps_away_from_what_is_answered(
     answered = labelled_pairs(rows, store)
     assert len(first) == 3
     assert not first & ask(answered)
+    assert ask(labelled_pairs([], store)) == first  # nobody's answers count any more
 
 
 def test_disagreement_asks_where_members_differ(tiny: Build, played: Rollout) -> None:
