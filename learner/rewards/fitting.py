@@ -20,6 +20,7 @@ from learner.rewards.ensemble import RewardEnsemble
 from learner.rewards.floors import learn_floors
 from learner.rewards.holdout import bootstrap_counts
 from learner.rewards.judging import judge
+from learner.rewards.norms import estimate_norms
 from learner.rewards.objective import (
     Indices,
     Job,
@@ -141,16 +142,25 @@ def _fit_member(
             losses.append(_step(job, member, batch, counts[batch]))
             done += 1
             evaluated += len(batch)
-        stopped = config.early_stopping > 0 and watch.should_stop()
+        if config.early_stopping:
+            _settle(job, member, bag, parts, limit)
+            stopped = watch.should_stop()
         if stopped or done == limit:
             break
     _refuse_infinite(losses)
     watch.restore()
+    _settle(job, member, bag, parts, limit)
     # A fit from new weights cannot go on where another ended.
     unfinished = done == limit and not stopped and config.warm_start
     made = done / max(1, parts)
     left = max(0.0, round(passes - made, 6)) if unfinished else 0.0
     return Trained(batches=done, pairs=evaluated, epochs=made, left=left)
+
+
+def _settle(job: Job, member: int, bag: Indices, parts: int, limit: int) -> None:
+    """Let batch normalisation know the bag before it is used: one pass, or as long as a fit is."""
+    if job.config.batch_norm:
+        estimate_norms(job, member, _batches(job, bag, parts)[:limit])
 
 
 def _batches(job: Job, bag: Indices, parts: int) -> list[Indices]:

@@ -489,6 +489,46 @@ def test_pictures_are_normalised_over_all_labelled_segments(
     np.testing.assert_allclose(paid.std(axis=1), made.target_std, rtol=1e-3)
 
 
+@pytest.mark.parametrize("early_stopping", [0, 2])
+def test_batch_normalisation_knows_the_labels_after_a_short_fit(
+    config: Config, ensemble: Make, pictures: LabelledPairs, early_stopping: int
+) -> None:
+    """In use a network pays what it paid in training, where each batch is its own measure."""
+    made = config(
+        network="christiano",
+        batch_norm=True,
+        bootstrap=False,
+        holdout=0.1,
+        learning_rate=3e-4,
+        early_stopping=early_stopping,
+        initial_max_batches=5,
+    )
+    model = ensemble(made, image=True)
+    fit(model, pictures, made, rng())
+
+    seen = pictures.batch(np.arange(len(pictures.keys))).observations
+    frames, actions = model.prepare(seen.reshape(-1, *seen.shape[2:]), None)
+    used = model.raw(seen).reshape(2, -1)
+    for member, network in enumerate(model.networks):
+        norm = next(m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d))
+        assert norm.momentum == 0.01
+        with torch.no_grad():
+            trained = network.train()(frames, actions).numpy()
+        np.testing.assert_allclose(used[member], trained, atol=0.25 * trained.std())
+
+
+def test_without_batch_normalisation_no_statistics_are_taken(
+    config: Config, ensemble: Make, pictures: LabelledPairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = config(network="christiano", initial_max_batches=3, early_stopping=2)
+    models = []
+    for _ in range(2):
+        models.append(ensemble(made, image=True))
+        fit(models[-1], pictures, made, rng())
+        monkeypatch.setattr("learner.rewards.fitting.estimate_norms", None)
+    assert str(models[0].state_dict()) == str(models[1].state_dict())
+
+
 def test_pictures_are_scaled_alike_in_training_and_in_use(
     config: Config, ensemble: Make, pictures: LabelledPairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
