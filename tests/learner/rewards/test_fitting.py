@@ -15,7 +15,8 @@ from learner.rewards.ensemble import RewardEnsemble
 from learner.rewards.fitting import NothingToFit, batch_limit, fit
 from learner.rewards.loss import preference_loss
 from learner.rewards.networks import RewardNetwork
-from learner.rewards.objective import UnlabelledPairs
+from learner.rewards.objective import UnlabelledPairs, prepare
+from learner.rewards.watching import Watch
 
 Config = Callable[..., RewardConfig]
 Make = Callable[..., RewardEnsemble]
@@ -206,6 +207,19 @@ def test_the_penalty_follows_the_papers_band(
 
     fixed = config(adaptive_l2=False)
     assert fit(ensemble(fixed), vectors(80), fixed, rng()).l2 == (1e-4, 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("held", "moved"), [(1.0, 0.5), (1.09, 0.5), (1.11, 1.0), (1.49, 1.0), (1.51, 2.0)]
+)
+def test_the_penalty_is_left_alone_within_the_band(
+    config: Config, ensemble: Make, vectors: Vectors, held: float, moved: float
+) -> None:
+    job = prepare(ensemble(config()), vectors(4), None, rng(), centred=True)
+    watch = Watch(job, 1, np.arange(2), np.arange(2, 4), l2_step=2.0)
+    watch._means = np.array([1.0, held])
+    watch.adapt()
+    assert job.ensemble.l2 == [1e-4, pytest.approx(moved * 1e-4)]
 
 
 @pytest.mark.parametrize("adaptive", [True, False])
