@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,6 +70,7 @@ def report(name: str, figures: Sequence[Figure]) -> int:
     passed = all(figure.passed for figure in figures)
     line = {
         "benchmark": name,
+        "arguments": sys.argv[1:],
         "passed": passed,
         "machine": machine(),
         "figures": {figure.name: _plain(figure) for figure in figures},

@@ -2,7 +2,7 @@
 
     python -m benchmarks.page LOG ...
 
-A LOG is what one `python -m benchmarks.NAME` printed. Writes docs/results/benchmarks.md: every
+A LOG is what one `python -m benchmarks.NAME ...` printed. Writes docs/results/benchmarks.md: every
 figure that has a bar, with the date and the machine of its measurement, and keeps what people wrote
 below the table, from the first heading on. What was not measured is not on the page; figures of
 --quick runs do not belong on it.
@@ -11,6 +11,7 @@ below the table, from the first heading on. What was not measured is not on the 
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -51,6 +52,8 @@ def printed(path: Path) -> dict[str, Any] | None:
 def rows(found: dict[str, Any], measured: str) -> list[str]:
     """Lines of the table for one benchmark: its figures that have a bar."""
     name = found["benchmark"]
+    # Lines printed before arguments were noted lack them.
+    command = shlex.join(["python", "-m", f"benchmarks.{name}", *found.get("arguments", [])])
     lines = []
     for figure, facts in found["figures"].items():
         bars = [f"{sign} {facts[key]:,g}" for sign, key in _BARS if key in facts]
@@ -59,7 +62,7 @@ def rows(found: dict[str, Any], measured: str) -> list[str]:
             short = not _meets(facts)
             cells = [
                 name,
-                f"`python -m benchmarks.{name}`",
+                f"`{command}`",
                 BASELINES.get(name, "in its docstring"),
                 figure,
                 f"**{value}**" if short else value,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+
+import pytest
 
 from benchmarks.measure import Figure, report
 from benchmarks.page import write
 
 
 def test_figures_with_a_bar_are_on_the_page_and_short_ones_are_marked(
-    tmp_path: Path, capsys
+    tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sys, "argv", ["memory.py", "--game", "big fish"])
     report(
         "memory",
         [
@@ -31,5 +35,9 @@ def test_figures_with_a_bar_are_on_the_page_and_short_ones_are_marked(
         ["peak", "3.25 GiB", "≤ 4"],
         ["ratio", "**2.5 ± 0.25 x**", "≥ 8"],
     ]
+    command = "python -m benchmarks.memory --game 'big fish'"
+    assert {line.split(" | ")[1] for line in lines} == {f"`{command}`"}
+    log.write_text(log.read_text().replace('"arguments": ["--game", "big fish"], ', ""))
     assert write([log, silent], page) == 1
+    assert "| `python -m benchmarks.memory` |" in page.read_text()
     assert f"{silent} holds no figures" in capsys.readouterr().err
