@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Test processes: more than cores only makes the ones with browsers and servers slower.
 PROCESSES ?= 2
+# Tests commit to many small databases; where memory has room for these, no disk is waited for.
+export PYTEST_DEBUG_TEMPROOT ?= $(shell df -Pk /dev/shm 2>/dev/null | awk '/\/dev\/shm$$/ && $$4 > 4 * 1024 * 1024 {print "/dev/shm"}')
 SOURCES := server learner cli migrations benchmarks experiments tests web_assets.py
 
 .PHONY: install run test test-slow test-browser test-learning lint type format check bench clean
