@@ -297,6 +297,8 @@ class TrainingLoop:
                 unlabelled=unlabelled,
                 centred=self.config.segments.at_episode_end == "shift",
             )
+        if not self.version:
+            self.vigil.warn_of_uneven(self.config, labels)
         self._passes_left = report.passes_left
         self.version += 1
         self.demonstrations = None

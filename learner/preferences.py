@@ -324,9 +324,14 @@ class LabelledPairs:
     @property
     def even(self) -> bool:
         """Whether the two segments of every pair have equally many steps."""
+        return not self.uneven_share
+
+    @property
+    def uneven_share(self) -> float:
+        """Share of the pairs whose two segments have unequally many steps."""
         steps = np.array([self.store[key].steps for key in self.keys], dtype=np.int64)
         sides = steps[self.pairs]
-        return bool((sides[:, 0] == sides[:, 1]).all())
+        return float((sides[:, 0] != sides[:, 1]).mean()) if len(self) else 0.0
 
     def newest(self, count: int | None) -> LabelledPairs:
         """The last `count` answers; None = all."""

@@ -11,9 +11,12 @@ from learner.alarms.watch import NAMES, alarms
 from learner.asking import Question
 from learner.config import RunConfig
 from learner.machine import Machine
+from learner.preferences import LabelledPairs
 from learner.records import RunRecords
 
 log = structlog.get_logger()
+
+_MANY_UNEVEN = 0.1  # of the labelled pairs
 
 
 class Vigil:
@@ -64,6 +67,22 @@ class Vigil:
             "preferences/alpha_high": alpha.high,
             "preferences/alpha_pairs": float(alpha.n),
         }
+
+    def warn_of_uneven(self, config: RunConfig, labels: LabelledPairs) -> None:
+        """Say where centring undoes what labels teach: that steps are worth having at all.
+
+        Args:
+            config: the run's.
+            labels: of its first fit.
+        """
+        share = labels.uneven_share
+        if config.segments.at_episode_end == "shift" and share >= _MANY_UNEVEN:
+            log.warning(
+                f"{share:.0%} of the labelled pairs show unequally many steps, and under "
+                "segments.at_episode_end=shift steps are worth 0 on the average, so that longer "
+                "episodes are not better; set it to pad in a new run if they are",
+                run=self._records.name,
+            )
 
     def look(self, config: RunConfig, *, iteration: int, step: int) -> None:
         """Raise and clear alarms by what is stored, the iteration that has just ended included.

@@ -169,8 +169,8 @@ def _learn(
     loss = -log_probs.mean() - ent_coef * entropies.mean()
     if not torch.isfinite(loss):
         raise Diverged(
-            f"the loss of cloning is {loss.item()}; check the demonstrations' numbers or lower "
-            "the learning rate"
+            f"the loss of cloning is {loss.item()}; check the demonstrations for NaN, or start "
+            "a new run with demonstrations.clone_epochs=0"
         )
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]

@@ -13,6 +13,7 @@ from gymnasium.envs.classic_control import PendulumEnv
 from gymnasium.wrappers import TimeAwareObservation, TimeLimit
 from numpy.typing import NDArray
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from learner.control import Control
 from learner.loop import TrainingLoop
@@ -171,3 +172,15 @@ def test_changes_are_taken_up_with_the_next_iteration_and_again_after_a_restart(
     assert again.iteration == 3
     outcome = again.run()
     assert outcome.labels == 60
+
+
+@pytest.mark.parametrize(("at_episode_end", "warned"), [("shift", 1), ("pad", 0)])
+def test_where_centring_undoes_what_episode_lengths_teach_a_run_says_so_once(
+    workplace: Workplace, tiny: Build, at_episode_end: str, warned: int
+) -> None:
+    """Most episodes of an untrained CartPole are shorter than 40 steps."""
+    segments = {"length": 40, "at_episode_end": at_episode_end}
+    environment = {"id": "CartPole-v1", "num_levels": 200}
+    with capture_logs() as logs:
+        train(workplace, tiny(**FAST, environment=environment, segments=segments))
+    assert sum("set it to pad" in entry["event"] for entry in logs) == warned
