@@ -17,7 +17,7 @@ from learner.loop import TrainingLoop
 from learner.preferences import PreferenceRow
 from learner.records import RunRecords, Workplace
 from server.labellers import Exclusion
-from server.models import Answer, Preference, Purpose
+from server.models import Answer, Preference, Purpose, Strength
 
 LENGTH = 10
 
@@ -111,6 +111,18 @@ def test_only_what_changes_the_labels_is_news_to_a_fit(records: RunRecords) -> N
     assert answers.read()
     assert not newest.read()  # what a buffer has dropped may be undone
     assert not answers.read()
+
+
+def test_better_counts_half_as_much_as_much_better(records: RunRecords) -> None:
+    """`reward.weak_preference` is 0.5 unless a run says otherwise: P = 0.75."""
+    answers = Answers(records, LENGTH)
+    answers.read()
+    row = [row for row in answers.rows if row.purpose == "ordinary"][-1]
+    last = row.id
+    for strength, first_is_better in ((Strength.BETTER, 0.75), (Strength.MUCH_BETTER, 1.0)):
+        last = add(records, row, answer=Answer.A, strength=strength, replaces_id=last)
+        assert answers.read()
+        assert answers.labels().targets[-1] == first_is_better
 
 
 def decide(records: RunRecords, teacher: int, excluded: bool) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from learner.agents.payment import RewardScale, pay
+from learner.agents.payment import RewardScale, pay, pay_true
 from learner.config import AgentConfig
 
 
@@ -37,6 +37,12 @@ def test_bonus_counts_the_steps_of_all_environments():
 def test_a_single_member_pays_its_own_reward_whatever_the_options():
     config = AgentConfig(pessimism=3.0, exploration_bonus=1.0)
     assert np.array_equal(pay(members()[:1], config, first_step=0), members()[0])
+
+
+def test_true_rewards_are_clipped_where_the_baseline_wants_it_and_only_there():
+    rewards = np.array([[-7.0, -0.5], [0.25, 4.0]], np.float32)
+    assert pay_true(rewards, AgentConfig(clip_rewards=True)).tolist() == [[-1, -0.5], [0.25, 1]]
+    assert pay_true(rewards, AgentConfig()).tolist() == rewards.tolist()
 
 
 def test_constant_rewards_are_divided_by_the_deviation_of_their_returns():
