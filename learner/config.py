@@ -186,7 +186,8 @@ class RewardConfig(_Section):
         True,
         description=(
             "raise or lower the penalty while held-out loss is not within [1.1, 1.5] x training "
-            "loss, at most fourfold in one fit (Ibarz 2018: by 1.001 a batch, of far more batches)"
+            "loss, at most fourfold in one fit, and lower it slowly within (Ibarz 2018: by 1.001 "
+            "a batch, of far more batches, and not at all within)"
         ),
     )
     dropout: float = Field(0.2, ge=0, lt=1, description="per-channel dropout (Ibarz: keep 0.8)")
