@@ -7,7 +7,7 @@ one learns it with three image members while 28 labels arrive an iteration, segm
 and stored, and the ensemble is refitted at every iteration. Both store checkpoints and figures as
 any run does. Turns count from when the first pairs are asked and fitted on; the first fit, which
 happens once, is reported by itself, and scoring the agent is part of neither. Measured twice, in
-some eight minutes on two cores: with few labels, and with a buffer of 3,000 that is full before
+some twelve minutes on two cores: with few labels, and with a buffer of 3,000 that is full before
 the first turn that counts.
 """
 

@@ -155,8 +155,8 @@ class RewardConfig(_Section):
             "iteration until they are made"
         ),
     )
-    # Three Christiano members on 64x64x3 take 0.11 s per batch on 2 cores: 40 batches are 4.5 s
-    # of an iteration of about 30 s. A GPU, or vectors, afford ten times as many.
+    # Three Christiano members on 64x64x3 take 0.22 s per batch on 2 cores: 40 batches are 9 s
+    # of an iteration of about 45 s. A GPU, or vectors, afford ten times as many.
     max_batches: int | None = Field(
         None,
         ge=1,

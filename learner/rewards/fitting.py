@@ -149,7 +149,8 @@ def _fit_member(
             break
     _refuse_infinite(losses)
     watch.restore()
-    _settle(job, member, bag, parts, limit)
+    if not config.early_stopping:  # which has settled the weights that it goes back to
+        _settle(job, member, bag, parts, limit)
     # A fit from new weights cannot go on where another ended.
     unfinished = done == limit and not stopped and config.warm_start
     made = done / max(1, parts)
