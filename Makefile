@@ -31,7 +31,7 @@ test-browser: install
 	$(BIN)/python -m pytest -m browser
 
 test-learning: install
-	$(BIN)/python -m pytest -m learning
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m learning
 
 lint: install
 	$(BIN)/ruff check $(SOURCES)

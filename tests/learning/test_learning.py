@@ -15,17 +15,21 @@ pytestmark = pytest.mark.learning
 
 COLUMNS: dict[str, Any] = {
     "name": "columns",
-    "total_steps": 16 * 128 * 14,
+    "total_steps": 16 * 128 * 24,
     "threads": 1,
     "precision": "float32",
     "environment": {"id": "Columns-v0", "num_envs": 16},
+    # A constant step size lets an agent lose what it knew, on the true reward too.
     "agent": {
-        "network": "nature", "n_steps": 128, "batch_size": 256, "n_epochs": 4,
-        "gamma": 0.9, "learning_rate": 1e-3,
+        "network": "nature", "n_steps": 128, "batch_size": 256, "n_epochs": 4, "gamma": 0.9,
+        "learning_rate": 1e-3, "learning_rate_schedule": "linear", "ent_coef": 0.02,
     },
-    "segments": {"length": 8},
-    "reward": {"members": 2, "initial_max_batches": 120, "max_batches": 20, "dropout": 0.0},
-    "queries": {"budget": 200, "initial": 80},
+    "segments": {"length": 4},
+    "reward": {
+        "members": 2, "initial_max_batches": 400, "max_batches": 60, "learning_rate": 1e-3,
+        "dropout": 0.0,
+    },
+    "queries": {"budget": 300, "initial": 120},
     "teacher": {"kind": "synthetic"},
     "evaluation": {"every": 1000, "interim_episodes": 2, "episodes": 4},
 }  # fmt: skip
@@ -59,7 +63,11 @@ def test_cartpole_is_solved_with_200_labels(train, random_returns, seed: int) ->
     assert improvement_p_value(random, learned.returns, rng=np.random.default_rng(0)) < 0.001
 
 
-@pytest.mark.parametrize("values", [published("pendulum"), COLUMNS], ids=["pendulum", "columns"])
+@pytest.mark.parametrize(
+    "values",
+    [published("pendulum"), COLUMNS | {"seed": 0}, COLUMNS | {"seed": 1}],
+    ids=["pendulum", "columns 0", "columns 1"],
+)
 def test_a_learned_reward_does_nearly_what_the_true_one_does(
     train, random_returns, values: dict[str, Any]
 ) -> None:
