@@ -266,6 +266,7 @@ def deployed(empty_url: str, command: Any, monkeypatch: pytest.MonkeyPatch, tmp_
     return command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
 def test_the_commands_of_the_compose_file_work_on_postgresql(
     deployed: Any, monkeypatch: pytest.MonkeyPatch

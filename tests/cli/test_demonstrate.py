@@ -62,6 +62,7 @@ def clipwise(
     return call
 
 
+@pytest.mark.slow
 def test_a_run_demonstrates_to_another_and_its_reward_model_leaves_as_a_file(
     command: Any, clipwise: Any, config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

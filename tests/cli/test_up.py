@@ -131,6 +131,7 @@ def test_a_run_without_people_or_of_another_config_is_not_gone_on_with(command, 
     assert states == {"tiny": "stopped", "people": "running"}
 
 
+@pytest.mark.slow
 def test_it_starts_behind_a_proxy_and_closing_the_terminal_ends_everything(
     command, by_people, monkeypatch
 ) -> None:

@@ -98,6 +98,7 @@ def test_it_does_not_serve_others_without_a_secret(
     assert done.stderr.startswith("clipwise: CLIPWISE_SECRET must be 32 random letters or more")
 
 
+@pytest.mark.slow
 def test_two_workers_serve_one_port_and_know_the_same_logins(command: Any, typed: Any) -> None:
     command.run("user", "add", "Ada", "--role", "admin", stdin=typed())
     token = command.run("token", "create", "Ada", "--scopes", "read,label").stdout.strip()

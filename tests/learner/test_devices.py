@@ -75,6 +75,7 @@ print(faults() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
 def test_large_blocks_are_reused_without_new_page_faults():
     def faults(keep: bool) -> int:

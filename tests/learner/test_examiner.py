@@ -96,6 +96,7 @@ def newest(workplace: Workplace) -> tuple[Row, int]:
     return row, workplace.reward_model("tiny")[0]
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_answers_and_ends_with_the_worker(trained: Workplace) -> None:
     row, version = newest(trained)
     asked = ask(

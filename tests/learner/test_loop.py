@@ -329,6 +329,7 @@ def test_where_episodes_cannot_be_put_back_the_agents_begin_anew(
     assert set(state["scale"]["returns"]) == {0.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_episode_end", ["shift", "pad"])
 def test_episodes_of_three_steps_are_learned_from(
     workplace: Workplace, tiny: Build, at_episode_end: str
@@ -412,6 +413,7 @@ class Labeller:
             )
 
 
+@pytest.mark.slow
 def test_the_loop_waits_for_the_first_answers_and_fits_what_was_not_undone(
     workplace: Workplace, tiny: Build
 ) -> None:
@@ -474,6 +476,7 @@ def test_a_run_of_people_rests_where_the_true_reward_is_not_a_number(
         assert (run.state, run.reason) == (RunState.PAUSED, str(raised.value))
 
 
+@pytest.mark.slow
 def test_the_loop_asks_more_where_too_few_were_asked_for_the_first_fit(
     workplace: Workplace, tiny: Build
 ) -> None:

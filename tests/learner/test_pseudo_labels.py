@@ -88,6 +88,7 @@ def losses(workplace: Workplace, values: dict[str, Any]) -> list[float]:
         return list(session.scalars(wanted.order_by(Metric.step)))
 
 
+@pytest.mark.slow
 def test_a_run_fits_to_its_own_confident_answers_as_well(
     workplace: Workplace, tiny: Callable[..., dict[str, Any]]
 ) -> None:

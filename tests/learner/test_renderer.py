@@ -61,6 +61,7 @@ def test_a_recipe_or_episode_that_is_gone_is_set_aside_and_the_rest_is_rendered(
     assert video == ""
 
 
+@pytest.mark.slow
 def test_it_ends_with_its_run_also_where_sdl_draws(workplace: Workplace, tiny: Build) -> None:
     queries = {"min_preferences": 100, "open_target": 3, "initial": 3, "budget": 3}
     config = tiny(**CARTPOLE, teacher={"kind": "person"}, queries=queries)

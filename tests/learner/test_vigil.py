@@ -54,6 +54,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, reward: Callable[[Floats], Floats]) -
     monkeypatch.setattr(RewardEnsemble, "normalise", lambda self, paid: paid)
 
 
+@pytest.mark.slow
 def test_an_agent_that_exploits_its_reward_model_raises_the_alarm(
     workplace: Workplace, tiny: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,6 +30,7 @@ def state_of(workplace: Workplace) -> tuple[RunState, str]:
         return run.state, run.reason
 
 
+@pytest.mark.slow
 def test_a_worker_that_lost_its_lease_changes_nothing(workplace: Workplace, tiny: Build) -> None:
     name = workplace.create_run(tiny())
     stale = workplace.lease("a", name=name)
@@ -63,6 +64,7 @@ def stale_view(records: RunRecords) -> RunRecords:
     return Asleep(records.workplace, records.run_id, records.name, records.config, records.worker)
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_pauses_the_run_until_it_can(
     workplace: Workplace, tiny: Build
 ) -> None:
@@ -86,6 +88,7 @@ def test_a_folder_that_cannot_be_written_pauses_the_run_until_it_can(
     assert (again.folder / "result.json").exists()
 
 
+@pytest.mark.slow
 def test_a_result_that_cannot_be_written_is_not_lost(workplace: Workplace, tiny: Build) -> None:
     name = workplace.create_run(tiny())
     records = workplace.lease("test", name=name)
@@ -102,6 +105,7 @@ def test_a_result_that_cannot_be_written_is_not_lost(workplace: Workplace, tiny:
     assert blocked.is_file()
 
 
+@pytest.mark.slow
 def test_the_last_agent_has_its_video_however_soon_the_run_ends(
     workplace: Workplace, tiny: Build
 ) -> None:

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
-from server.app import Server, create_app
+from server.app import THREADS, Server, create_app
 from server.errors import DatabaseVersionError, SettingsError
 from server.settings import Settings
 
@@ -117,7 +117,7 @@ def test_health_answers_while_every_worker_thread_is_busy(client: TestClient) ->
         begun.release()
         free.wait(20)
 
-    threads = [threading.Thread(target=client.get, args=("/busy",)) for _ in range(40)]
+    threads = [threading.Thread(target=client.get, args=("/busy",)) for _ in range(THREADS)]
     for thread in threads:
         thread.start()
     try:

@@ -28,6 +28,7 @@ def copied(finished, tmp_path):
     return StudyFolder(tmp_path / "copy")
 
 
+@pytest.mark.slow
 def test_processes_give_what_one_process_gives(finished, copied, tiny):
     study = tiny(executor={"kind": "processes", "workers": 2})
     todo = cells_to_do(study, copied)

@@ -37,6 +37,7 @@ def label_in_processes(scene: Scene, database_url: str, people: list[list[int]])
     return [line for output, _ in results for line in output.splitlines()]
 
 
+@pytest.mark.slow
 def test_sixteen_people_in_four_processes_never_share_a_pair(
     scene: Scene, database_url: str
 ) -> None:

@@ -116,6 +116,7 @@ def test_a_damaged_artifact_is_named(finished, tmp_path):
     assert f"{transitions} is damaged" in results.problems["model-maze-coin-flip-0-plain"]
 
 
+@pytest.mark.slow
 def test_atari_runs_from_balanced_transitions_to_masked_predictions_and_agents(tmp_path):
     pytest.importorskip("ale_py")
     ppo = {
