@@ -420,6 +420,8 @@ def test_a_trajectory_of_another_game_has_no_rewards_and_says_why(
     expect(page.locator("[data-rewards-note]")).to_contain_text(
         "recorded in another environment", timeout=30_000
     )
+    on_screen(page, 0)
+    expect(page.locator("[data-scrub]")).to_have_attribute("max", str(STEPS - 1))
     page.keyboard.press("ArrowRight")
     on_screen(page, 1)
 

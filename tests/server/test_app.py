@@ -31,27 +31,28 @@ def test_import_leaves_the_learner_and_its_libraries_out() -> None:
     assert found.stdout.strip() == "[]"
 
 
-def test_server_starts_within_two_seconds(workplace: Any) -> None:
-    code = (
-        "import time; start = time.process_time();"
+def test_server_starts_in_a_few_times_what_its_libraries_take(workplace: Any) -> None:
+    started = (
         "import asyncio;"
         "from server.app import create_app;"
         "from server.settings import Settings;"
         f"app = create_app(Settings(var={str(workplace.settings.var)!r}));\n"
         "async def main():\n"
-        "    async with app.router.lifespan_context(app):\n"
-        "        print(time.process_time() - start)\n"
+        "    async with app.router.lifespan_context(app): pass\n"
         "asyncio.run(main())"
     )
 
-    def seconds() -> float:
-        found = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    def seconds(code: str) -> float:
+        """CPU time: nothing here waits, and who shares the caches can only make it longer."""
+        timed = (
+            f"import time; start = time.process_time()\n{code}\nprint(time.process_time() - start)"
         )
+        command = [sys.executable, "-c", timed]
+        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
         return float(found.stdout)
 
-    # CPU time, as nothing here waits; and whoever shares the caches can only make it longer.
-    assert any(seconds() < 2.0 for _ in range(3))
+    libraries = "import fastapi, jinja2, numpy, sqlalchemy.orm"
+    assert min(seconds(started) / seconds(libraries) for _ in range(3)) < 4.0
 
 
 def test_shutdown_ends_open_streams_at_once(workplace: Any) -> None:
