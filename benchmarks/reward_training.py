@@ -170,6 +170,20 @@ def loss_gaps(batches: int) -> tuple[float, float]:
     return float(members.max()), float(np.abs(ours - loop).max())
 
 
+def equality(steps: int) -> list[Figure]:
+    """How far ours and the loop are apart after one step, and after some."""
+    members, pairs = loss_gaps(steps)
+    gaps = {
+        "a gradient, of the largest": (gradient_gap(), ""),
+        f"a member's loss after {steps} steps": (members, "nats"),
+        f"a pair's loss after {steps} steps": (pairs, "nats"),
+    }
+    return [
+        Figure(f"largest gap of {name}", gap, unit, at_most=LOSS_TOLERANCE)
+        for name, (gap, unit) in gaps.items()
+    ]
+
+
 def _equal_fits(batches: int) -> tuple[LabelledPairs, tuple[RewardEnsemble, RewardEnsemble]]:
     """Both trained on the same whole batches, from equal weights."""
     labels = synthetic_labels(16, seed=1)
@@ -225,8 +239,6 @@ def main() -> int:
         ]
     )
     ours, loop, quiet, most = measured.T
-    steps = 20 if options.quick else STEPS
-    of_members, of_pairs = loss_gaps(steps)
     figures = [
         median_figure("ours", ours, "pairs/s"),
         median_figure("loop over members and pairs", loop, "pairs/s"),
@@ -235,15 +247,7 @@ def main() -> int:
         median_figure("ours / loop without input noise", ours / quiet, "x"),
         median_figure("matrix products alone, at their fastest", most, "pairs/s"),
         median_figure("these / loop: more cannot be had", most / loop, "x"),
-        Figure("largest gap of a gradient, of the largest", gradient_gap(), at_most=LOSS_TOLERANCE),
-        Figure(
-            f"largest gap of a member's loss after {steps} steps", of_members, "nats",
-            at_most=LOSS_TOLERANCE,
-        ),
-        Figure(
-            f"largest gap of a pair's loss after {steps} steps", of_pairs, "nats",
-            at_most=LOSS_TOLERANCE,
-        ),
+        *equality(20 if options.quick else STEPS),
     ]  # fmt: skip
     return report("reward_training", figures)
 

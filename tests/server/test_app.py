@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
 import uvicorn
@@ -52,7 +53,9 @@ def test_server_starts_in_a_few_times_what_its_libraries_take(workplace: Any) ->
         return float(found.stdout)
 
     libraries = "import fastapi, jinja2, numpy, sqlalchemy.orm"
-    assert min(seconds(started) / seconds(libraries) for _ in range(3)) < 4.0
+    tries = np.array([(seconds(started), seconds(libraries)) for _ in range(3)])
+    ours, theirs = tries.min(axis=0)
+    assert ours / theirs < 4.0
 
 
 def test_shutdown_ends_open_streams_at_once(workplace: Any) -> None:
