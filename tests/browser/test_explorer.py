@@ -172,10 +172,9 @@ def await_(page: Page, condition: Any, seconds: float = 30) -> None:
 
 
 def ready(page: Page) -> None:
-    """Everything that the page asked for is there."""
-    await_(
-        page, lambda: page.evaluate("() => document.querySelector('[data-film]').readyState > 1")
-    )
+    """Everything that the page asked for is there; a link's new page may still be on its way."""
+    film = page.locator("[data-film]")
+    await_(page, lambda: film.evaluate("(one) => one.readyState > 1"))
     expect(page.locator("[data-values] tr")).to_have_count(5, timeout=30_000)
 
 

@@ -14,6 +14,9 @@ import pytest
 
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
 
+# These two load the learner's libraries before they look: seconds each, with every other cause.
+RUN, WORK = (pytest.param(name, marks=pytest.mark.slow) for name in ("run", "work"))
+
 
 def assert_refused(done: Any, *words: str) -> None:
     """One line on stderr with these words, no traceback, an exit status that says so."""
@@ -60,6 +63,7 @@ def test_a_config_that_cannot_be_used(command, tmp_path, text, words) -> None:
     assert not command.settings.var.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["unknown game", "unknown key"])
 def test_a_first_run_that_cannot_be_made(command, tmp_path, kind) -> None:
     text, words = BAD_CONFIGS[kind]
@@ -69,6 +73,7 @@ def test_a_first_run_that_cannot_be_made(command, tmp_path, kind) -> None:
     assert not command.settings.var.exists()
 
 
+@pytest.mark.slow
 def test_a_study_of_an_unknown_game_is_not_begun(command, tmp_path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text("games: [coinrun, nosuch]")
@@ -115,7 +120,7 @@ def test_an_address_that_others_could_reach_without_a_secret(command) -> None:
     assert_refused(done, "CLIPWISE_SECRET", "32 random letters", "make one: python3")
 
 
-@pytest.mark.parametrize("subcommand", ["up", "migrate", "run"])
+@pytest.mark.parametrize("subcommand", ["up", "migrate", RUN])
 def test_a_folder_that_cannot_be_written(command, tiny, subcommand) -> None:
     command.settings.var.parent.chmod(0o555)
     try:
@@ -147,7 +152,7 @@ def test_a_full_disk_stops_a_run_where_it_stands(command, tiny, assert_artifacts
 
 
 @pytest.mark.usefixtures("tables")
-@pytest.mark.parametrize("subcommand", ["up", "serve", "work", "migrate", "run"])
+@pytest.mark.parametrize("subcommand", ["up", "serve", WORK, "migrate", RUN])
 def test_a_database_of_a_newer_version(command, tiny, subcommand) -> None:
     path = command.settings.var / "clipwise.db"
     with sqlite3.connect(path) as connection:
@@ -158,13 +163,13 @@ def test_a_database_of_a_newer_version(command, tiny, subcommand) -> None:
     assert path.stat().st_size == before
 
 
-@pytest.mark.parametrize("subcommand", ["serve", "work"])
+@pytest.mark.parametrize("subcommand", ["serve", WORK])
 def test_a_database_without_tables(command, subcommand) -> None:
     command.settings.var.mkdir()
     assert_refused(command.run(subcommand), "not up to date; run: clipwise migrate")
 
 
-@pytest.mark.parametrize("subcommand", ["up", "work", "run"])
+@pytest.mark.parametrize("subcommand", ["up", WORK, RUN])
 def test_a_missing_codec(command, tiny, subcommand) -> None:
     without = "import learner.video; learner.video.CODEC = 'libnosuchcodec'"
     done = command.run(*(["run", tiny] if subcommand == "run" else [subcommand]), before=without)

@@ -58,6 +58,7 @@ def test_doctor_says_what_is_there(command) -> None:
     assert "gym" not in done.stderr.lower()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["libnosuchcodec"])
 def test_doctor_fails_where_something_needed_is_missing(command, missing) -> None:
     done = command.run("doctor", before=f"import learner.video; learner.video.CODEC = {missing!r}")

@@ -48,6 +48,7 @@ def role_of(command: Any, name: str) -> Role | None:
     return person.role if person and person.active else None
 
 
+@pytest.mark.slow
 def test_accounts_from_the_command_line(command: Any, typed: Any) -> None:
     done = command.run("user", "add", "Ada", "--role", "admin", stdin=typed())
     assert (done.returncode, done.stdout) == (0, "Ada can log in as admin\n")

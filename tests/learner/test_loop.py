@@ -367,6 +367,7 @@ def test_every_step_is_paid_for_the_frame_before_its_action(
     assert sum(ended) > 0
 
 
+@pytest.mark.slow
 def test_the_baseline_learns_from_the_true_reward_and_asks_nothing(
     workplace: Workplace, tiny: Build, stored: Stored
 ) -> None:
