@@ -162,10 +162,12 @@ def _text(found: Estimate, style: str) -> str:
 
 
 def draw(path: Path, grid: Grid, columns: dict[tuple[str, str], Column]) -> None:
-    """One panel per task: means over seeds, shaded over their 95 % intervals."""
-    figure = Figure(figsize=(4.6 * len(grid.tasks) + 0.6, 3.8), layout="constrained")
-    for place, task in enumerate(grid.tasks):
-        axes = figure.add_subplot(1, len(grid.tasks), place + 1)
+    """One panel per task that has results: means over seeds, shaded over their 95 % intervals."""
+    begun = {task for (task, _), column in columns.items() if column.outcomes}
+    tasks = [task for task in grid.tasks if task in begun]
+    figure = Figure(figsize=(4.6 * len(tasks) + 0.6, 3.8), layout="constrained")
+    for place, task in enumerate(tasks):
+        axes = figure.add_subplot(1, len(tasks), place + 1)
         for colour, variant in zip(COLOURS, grid.variants, strict=False):
             curves = [one["curves"][grid.curve] for one in columns[task, variant].outcomes]
             _draw_curves(axes, [c for c in curves if c], f"{variant} ({len(curves)})", colour)
