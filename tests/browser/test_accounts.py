@@ -231,6 +231,7 @@ def test_a_name_with_markup_that_came_in_otherwise_is_only_text(
     assert page.locator("img").count() == 0
 
 
+@pytest.mark.slow
 def test_two_people_label_at_once_and_never_hold_one_pair(
     new_page: Any, site: str, workplace: Any
 ) -> None:

@@ -48,6 +48,7 @@ def await_(page: Page, condition: Any) -> None:
         page.wait_for_timeout(50)
 
 
+@pytest.mark.slow
 def test_a_game_is_played_kept_and_given_back(
     page: Page,
     workplace: Any,
@@ -82,6 +83,7 @@ def test_a_game_is_played_kept_and_given_back(
         assert s.scalars(select(Run.name)).all() == ["coinrun", "pole"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_played_says_so(page: Page, workplace: Any) -> None:
     config = parse_config({"name": "p", "environment": {"id": "Pendulum-v1"}}, source="test")
     workplace.add_run("pendulum", config=config.model_dump(mode="json"))

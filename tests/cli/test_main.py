@@ -49,6 +49,7 @@ def test_migrate_can_be_run_twice(command) -> None:
         assert "up to date" in done.stdout
 
 
+@pytest.mark.slow
 def test_doctor_says_what_is_there(command) -> None:
     command.run("migrate")
     done = command.run("doctor")

@@ -39,6 +39,7 @@ def add(workplace: Any, name: str, seed: int) -> None:
         versions.set_video(s, checkpoint_id=row.id, video=video)
 
 
+@pytest.mark.slow
 def test_three_runs_are_one_small_file_and_pictures(
     command: Any, experiment: Any, tmp_path: Path
 ) -> None:

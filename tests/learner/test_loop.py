@@ -74,6 +74,7 @@ def test_a_measurement_that_comes_out_differently_changes_nothing(
     assert outcomes[0] == outcomes[1]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_the_threads_and_precision_it_was_begun_with(
     workplace: Workplace, tiny: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +183,7 @@ def test_first_pairs_come_from_many_untrained_rollouts_and_hidden_ends_are_held_
     assert figures[2]["reward_model/labels_lost"] == 0
 
 
+@pytest.mark.slow
 def test_labels_that_came_at_once_get_their_passes_in_an_unbroken_run_and_in_a_resumed_one(
     make_workplace: Callable[[str], Workplace], tiny: Build, stored: Stored
 ) -> None:

@@ -317,6 +317,7 @@ SPOILT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("changes", "what", "value", "message"), SPOILT.values(), ids=SPOILT)
 def test_a_run_rests_at_its_last_good_checkpoint_and_goes_on_from_there(
     make_workplace: Callable[[str], Workplace],

@@ -24,6 +24,7 @@ CARTPOLE: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 def test_a_recipe_or_episode_that_is_gone_is_set_aside_and_the_rest_is_rendered(
     workplace: Workplace, tiny: Build
 ) -> None:

@@ -111,6 +111,7 @@ def timed_pendulum() -> Iterator[str]:
     gymnasium.registry.pop("TimedPendulum-v0")
 
 
+@pytest.mark.slow
 def test_a_reward_that_is_a_clock_raises_the_alarm_with_its_first_use(
     workplace: Workplace, tiny: Build, monkeypatch: pytest.MonkeyPatch, timed_pendulum: str
 ) -> None:
@@ -145,6 +146,7 @@ def test_figures_of_labels_and_machine_are_kept(workplace: Workplace, tiny: Buil
     assert "system/gpu_percent" not in found
 
 
+@pytest.mark.slow
 def test_changes_are_taken_up_with_the_next_iteration_and_again_after_a_restart(
     workplace: Workplace, tiny: Build
 ) -> None:

@@ -201,6 +201,7 @@ def test_a_new_version_arrives_as_html(live: Live) -> None:
     assert "75.0 %" in new[0].data
 
 
+@pytest.mark.slow
 def test_a_worker_that_falls_silent_is_reported_within_seconds(live: Live) -> None:
     live.beat(seconds_ago=24.0)
     with watching(live) as stream:
@@ -268,6 +269,7 @@ def test_a_stream_ends_by_itself_after_its_life(
     assert 0.4 < time.monotonic() - started < 60  # else as long as the server lives
 
 
+@pytest.mark.slow
 def test_many_watchers_share_one_look_a_second(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[float] = []
 
@@ -377,6 +379,7 @@ def test_a_connection_of_the_pool_is_held_by_nobody_who_watches(live: Live) -> N
     assert sorted(samples)[10] == 0
 
 
+@pytest.mark.slow
 def test_shutdown_with_fifty_open_streams_takes_less_than_a_second(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:

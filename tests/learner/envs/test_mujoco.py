@@ -79,6 +79,7 @@ def rendered(folder: Path, **variables: str) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_without_a_display_people_see_pictures_or_read_what_to_install(tmp_path):
     made, said = rendered(tmp_path).splitlines()
     assert made == "made"

@@ -250,6 +250,7 @@ def test_backgrounds_off_paints_black():
     assert (plain == 0).all(axis=-1).mean() > 0.5
 
 
+@pytest.mark.slow
 def test_users_see_no_deprecation_notice():
     code = (
         "from learner.envs.registry import make; from learner.config import EnvironmentConfig;"

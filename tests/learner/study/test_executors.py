@@ -39,6 +39,7 @@ def test_processes_give_what_one_process_gives(finished, copied, tiny):
         assert model == task.marker(StudyFolder(finished[1])).with_suffix(".npz").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_task_whose_process_is_killed_is_reported_and_the_others_finish(copied, tiny):
     study = tiny(executor={"kind": "processes", "workers": 1}, experts={"total_steps": 2_000_000})
     slow = plan_tasks(study)[0]

@@ -49,6 +49,7 @@ def test_sixteen_people_in_four_processes_never_share_a_pair(
     assert scene.counts().answered == 100
 
 
+@pytest.mark.slow
 def test_slots_are_filled_and_never_overbooked(scene: Scene, database_url: str) -> None:
     scene.ask(15, answers_wanted=3)
     people = [[scene.person(f"p{i}{j}") for j in range(4)] for i in range(2)]

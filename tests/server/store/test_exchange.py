@@ -225,6 +225,7 @@ def test_a_parquet_file_that_is_damaged_is_refused() -> None:
             parse(io.BytesIO(broken), Kind.PARQUET)
 
 
+@pytest.mark.slow
 def test_an_export_while_twenty_people_write_is_one_moment(scene: Any) -> None:
     scene.ask(200)
     spread(scene)

@@ -101,6 +101,7 @@ def test_a_segment_names_its_recipe(scene: Scene) -> None:
             trajectories.recipe(s, segment_id=999)
 
 
+@pytest.mark.slow
 def test_kills_leave_whole_rows_with_whole_artifacts(
     scene: Scene, database_url: str, tmp_path: Path
 ) -> None:
