@@ -221,7 +221,7 @@ def test_a_reader_that_comes_back_gets_the_rest(live: Live) -> None:
         last = until(stream, of_kind("metrics"))[-1]
     live.add(200, time__fps=2.0)
     live.add(150, evaluation__return_test=4.5)
-    live.beat()  # as a learner does with every point
+    live.beat()  # a learner's steps change as well; points alone are looked for every 15 seconds
     with watching(live, **{"Last-Event-ID": last.id}) as stream:
         rest = until(stream, of_kind("metrics"))[-1]
     assert rest.json == {
